@@ -1,0 +1,85 @@
+"""See inside trained convolutional networks: every technique as a function, as a picture and as a Jupyter widget.
+
+    from cnnviz_widgets import Engine, SaliencyToggle, grad_cam, samples
+
+    engine = Engine("squeezenet1_1")
+    grad_cam(engine, samples["cat"])
+    SaliencyToggle(engine, samples["cat"])
+
+Every public name is loaded when it is first used, so that the engine and the methods run where no notebook is installed
+and `import cnnviz_widgets` costs nothing. To publish a name: its line in `_HOME` and its import under `TYPE_CHECKING`,
+which tells editors and type checkers what `_HOME` tells the interpreter (a test holds the two equal).
+"""
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Engine": "engine",
+    "Heatmap": "results",
+    "ImageCanvas": "widgets",
+    "PixelMap": "results",
+    "Predictions": "results",
+    "Result": "results",
+    "SaliencyToggle": "widgets",
+    "Unit": "results",
+    "cam": "methods.cam",
+    "deconvnet": "methods.backprop",
+    "grad_cam": "methods.cam",
+    "grad_cam_plus_plus": "methods.cam",
+    "grad_times_input": "methods.backprop",
+    "guided_backprop": "methods.backprop",
+    "guided_grad_cam": "methods.cam",
+    "integrated_gradients": "methods.backprop",
+    "layer_cam": "methods.cam",
+    "saliency": "methods.backprop",
+    "samples": "data",
+    "score_cam": "methods.cam",
+    "smooth_grad": "methods.backprop",
+}
+
+if TYPE_CHECKING:
+    from .data import samples as samples
+    from .engine import Engine as Engine
+    from .methods.backprop import deconvnet as deconvnet
+    from .methods.backprop import grad_times_input as grad_times_input
+    from .methods.backprop import guided_backprop as guided_backprop
+    from .methods.backprop import integrated_gradients as integrated_gradients
+    from .methods.backprop import saliency as saliency
+    from .methods.backprop import smooth_grad as smooth_grad
+    from .methods.cam import cam as cam
+    from .methods.cam import grad_cam as grad_cam
+    from .methods.cam import grad_cam_plus_plus as grad_cam_plus_plus
+    from .methods.cam import guided_grad_cam as guided_grad_cam
+    from .methods.cam import layer_cam as layer_cam
+    from .methods.cam import score_cam as score_cam
+    from .results import Heatmap as Heatmap
+    from .results import PixelMap as PixelMap
+    from .results import Predictions as Predictions
+    from .results import Result as Result
+    from .results import Unit as Unit
+    from .widgets import ImageCanvas as ImageCanvas
+    from .widgets import SaliencyToggle as SaliencyToggle
+
+# "__version__" is left out, as a star import is for the names that one works with.
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from the module that defines it (PEP 562), once."""
+    if name not in _HOME:
+        near = get_close_matches(name, _HOME, n=1)
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not, beside what the module holds already."""
+    return sorted({*globals(), *_HOME})
