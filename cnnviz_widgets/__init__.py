@@ -42,27 +42,27 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .data import samples as samples
-    from .engine import Engine as Engine
-    from .methods.backprop import deconvnet as deconvnet
-    from .methods.backprop import grad_times_input as grad_times_input
-    from .methods.backprop import guided_backprop as guided_backprop
-    from .methods.backprop import integrated_gradients as integrated_gradients
-    from .methods.backprop import saliency as saliency
-    from .methods.backprop import smooth_grad as smooth_grad
-    from .methods.cam import cam as cam
-    from .methods.cam import grad_cam as grad_cam
-    from .methods.cam import grad_cam_plus_plus as grad_cam_plus_plus
-    from .methods.cam import guided_grad_cam as guided_grad_cam
-    from .methods.cam import layer_cam as layer_cam
-    from .methods.cam import score_cam as score_cam
-    from .results import Heatmap as Heatmap
-    from .results import PixelMap as PixelMap
-    from .results import Predictions as Predictions
-    from .results import Result as Result
-    from .results import Unit as Unit
-    from .widgets import ImageCanvas as ImageCanvas
-    from .widgets import SaliencyToggle as SaliencyToggle
+    from cnnviz_widgets.data import samples as samples
+    from cnnviz_widgets.engine import Engine as Engine
+    from cnnviz_widgets.methods.backprop import deconvnet as deconvnet
+    from cnnviz_widgets.methods.backprop import grad_times_input as grad_times_input
+    from cnnviz_widgets.methods.backprop import guided_backprop as guided_backprop
+    from cnnviz_widgets.methods.backprop import integrated_gradients as integrated_gradients
+    from cnnviz_widgets.methods.backprop import saliency as saliency
+    from cnnviz_widgets.methods.backprop import smooth_grad as smooth_grad
+    from cnnviz_widgets.methods.cam import cam as cam
+    from cnnviz_widgets.methods.cam import grad_cam as grad_cam
+    from cnnviz_widgets.methods.cam import grad_cam_plus_plus as grad_cam_plus_plus
+    from cnnviz_widgets.methods.cam import guided_grad_cam as guided_grad_cam
+    from cnnviz_widgets.methods.cam import layer_cam as layer_cam
+    from cnnviz_widgets.methods.cam import score_cam as score_cam
+    from cnnviz_widgets.results import Heatmap as Heatmap
+    from cnnviz_widgets.results import PixelMap as PixelMap
+    from cnnviz_widgets.results import Predictions as Predictions
+    from cnnviz_widgets.results import Result as Result
+    from cnnviz_widgets.results import Unit as Unit
+    from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
+    from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
 
 # "__version__" is left out, as a star import is for the names that one works with.
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
