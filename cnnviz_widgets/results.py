@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 from uuid import uuid4
 
 import numpy as np
@@ -36,6 +36,7 @@ __all__ = ["Heatmap", "PixelMap", "Predictions", "Reduction", "Result", "Unit", 
 FORMAT, VERSION = "cnnviz_widgets result", 1
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 Reduction = Literal["max_abs", "sum", "norm", "mean_abs"]
+R = TypeVar("R", bound="Result")
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Result:
         return path
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls: type[R], path: str | os.PathLike[str]) -> R:
         """The result that `save` wrote to a `.npz`, as the subclass that it was.
 
         Nothing in the file is ever run: arrays and JSON are read, pickles are refused.
@@ -234,7 +235,7 @@ class Heatmap(Result):
     Attributes:
         values: (H, W) on the frame of `image`, in the method's own units, never normalised.
         raw: (h, w) the same map at the layer's own resolution.
-        signed: Whether values below zero have a meaning of their own (against the target); the colours then centre on 0.
+        signed: Whether values below zero have a meaning of their own (against the target); colours then centre on 0.
     """
 
     values: NDArray[np.float32] = field(metadata=array("H W"))
@@ -328,10 +329,10 @@ def _plain(value: object, where: str) -> Any:
         return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    raise TypeError(f"{where} is a {type(value).__name__}; a parameter is a number, text, None, or a list or dict of such")
+    raise TypeError(f"{where} is a {type(value).__name__}; parameters are numbers, text, None, lists and dicts")
 
 
-# The file: arrays under their field's name, and "json" for all the rest, its containers tagged so that nothing is guessed.
+# The file: arrays under their field's name, and "json" for the rest, its containers tagged so that nothing is guessed.
 
 
 def _pack(result: Result) -> tuple[str, dict[str, Any]]:
