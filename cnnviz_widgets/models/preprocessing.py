@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -119,9 +119,7 @@ class Preprocessing:
 
     def _frame(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at the network's size."""
-        if not isinstance(picture, Image.Image) or picture.mode != "RGB":
-            came = f"a picture of mode {picture.mode}" if isinstance(picture, Image.Image) else type(picture).__name__
-            raise TypeError(f"wanted an RGB picture of Pillow (cnnviz_widgets.data.as_picture gives one), got {came}")
+        frame: Any = checked(picture)  # torchvision's functions take pictures too, but say tensors
         if self.resize is not None:
             size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
             short, long = sorted(picture.size)
@@ -130,15 +128,23 @@ class Preprocessing:
                     f"the picture is {picture.width} x {picture.height} pixels: too long and thin to be "
                     f"resized to a short side of {size[0]}; crop it first"
                 )
-            picture = F.resize(picture, size, InterpolationMode(self.interpolation))
+            frame = F.resize(frame, size, InterpolationMode(self.interpolation))
         if self.crop is not None:
             size = [self.crop, self.crop] if isinstance(self.crop, int) else list(self.crop)
-            picture = F.center_crop(picture, size)
-        return picture if self.channels != "L" else picture.convert("L")
+            frame = F.center_crop(frame, size)
+        return frame.convert("L") if self.channels == "L" else frame
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 3 or shape[-3] != len(self.channels):
             raise ValueError(f"wanted shape (..., {len(self.channels)}, H, W) for {self.channels}, got {tuple(shape)}")
+
+
+def checked(picture: Image.Image) -> Image.Image:
+    """The same picture, or an error when it is no RGB picture of Pillow."""
+    if isinstance(picture, Image.Image) and picture.mode == "RGB":
+        return picture
+    came = f"a picture of mode {picture.mode}" if isinstance(picture, Image.Image) else type(picture).__name__
+    raise TypeError(f"wanted an RGB picture of Pillow (cnnviz_widgets.data.as_picture gives one), got {came}")
 
 
 IMAGENET = Preprocessing()
