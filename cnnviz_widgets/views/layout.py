@@ -132,7 +132,7 @@ def show(ax: Axes, rgb: NDArray[np.uint8], caption: str = "", values: NDArray[np
 
 
 def color_bar(ax: Axes, scale: Scale, values: NDArray[np.floating], label: str, threshold: float | None = None) -> Axes:
-    """The scale beside the axes, as high as they are, in raw values: arrows where values go beyond, pale where hidden."""
+    """The scale of the raw values, as high as the axes: arrows where values exceed it, pale where they are hidden."""
     width = ax.bbox.width / ax.figure.dpi
     beside = ax.inset_axes((1 + 0.1 / width, 0, 0.14 / width, 1))
     colors = lookup_table(scale.colormap) / 255

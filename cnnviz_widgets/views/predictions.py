@@ -31,7 +31,7 @@ def plot_predictions(result: Predictions, ax: Axes | None = None, *, top: int | 
         _bars(ax, result, top)
         return ax
     names = [shorten(name, 30) for name in result.names[:top]]
-    label_room = 0.2 + 0.083 * max(map(len, names), default=0)
+    label_room = 0.35 + 0.083 * max(map(len, names), default=0)
     figure, (seen,) = sheet(title(result), result.image.shape, 1, right=label_room + 3.1)
     show(seen, result.image, "what the network saw")
     place = seen.get_position()
@@ -44,14 +44,16 @@ def plot_predictions(result: Predictions, ax: Axes | None = None, *, top: int | 
 def _bars(ax: Axes, result: Predictions, top: int | None) -> None:
     shares = [float(p) for p in result.probabilities[:top]]
     rows = range(len(shares))
+    high = ax.bbox.height / ax.figure.dpi * 72
+    size = min(10.0, 0.8 * high / max(len(shares), 1))  # Points: many rows stay apart.
     ax.barh(rows, [1.0] * len(shares), height=0.62, color=TRACK, zorder=1)
     ax.barh(rows, shares, height=0.62, color=BAR, zorder=2)
     for row, share in zip(rows, shares, strict=True):
         inside = share > 0.8
-        ax.text(share + (-0.015 if inside else 0.015), row, percent(share), va="center", zorder=3, fontsize=10,
+        ax.text(share + (-0.015 if inside else 0.015), row, percent(share), va="center", zorder=3, fontsize=size,
                 ha="right" if inside else "left", color="white" if inside else INK)  # fmt: skip
     ax.set(xlim=(0, 1), ylim=(max(len(shares), 3) - 0.5, -0.5), xticks=[])
-    ax.set_yticks(rows, [shorten(name, 30) for name in result.names[:top]], color=INK, fontsize=10)
+    ax.set_yticks(rows, [shorten(name, 30) for name in result.names[:top]], color=INK, fontsize=size)
     ax.tick_params(left=False)
     ax.set_facecolor("none")
     for spine in ax.spines.values():
