@@ -302,7 +302,7 @@ def test_a_file_that_is_no_picture_says_what_it_is_instead(content, message, tmp
     ],
 )
 def test_a_decompression_bomb_is_refused_by_its_size_before_it_is_decoded(size, message, tmp_path):
-    (tmp_path / "bomb.png").write_bytes(_png(*size, 8, b""))
+    (tmp_path / "bomb.png").write_bytes(_png(size[0], size[1], 8, b""))
     with pytest.raises(ImageError, match=message):
         as_picture(tmp_path / "bomb.png")
 
