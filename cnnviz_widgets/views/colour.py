@@ -100,8 +100,8 @@ def lookup_table(colormap: str) -> NDArray[np.uint8]:
         near = get_close_matches(str(colormap), list(matplotlib.colormaps), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"usual are {SEQUENTIAL!r}, {DIVERGING!r}"
         raise ValueError(f"matplotlib has no colormap {colormap!r}; {hint}")
-    table = np.asarray(matplotlib.colormaps[colormap].resampled(256)(np.arange(256), bytes=True), np.uint8)
-    table = np.ascontiguousarray(table)
+    middles = (np.arange(256) + 0.5) / 256
+    table = np.ascontiguousarray(matplotlib.colormaps[colormap](middles, bytes=True), np.uint8)
     table.flags.writeable = False
     return table
 
@@ -115,7 +115,7 @@ def colorize(values: ArrayLike, scale: Scale, alpha: float = 1.0) -> NDArray[np.
     else:
         place = (np.where(unknown, scale.lo, values) - scale.lo) / (scale.hi - scale.lo) * 256
         index = np.clip(np.floor(place), 0, 255).astype(np.intp)
-    rgba = lookup_table(scale.colormap)[index]
+    rgba = np.take(lookup_table(scale.colormap), index, axis=0)
     rgba[..., 3] = np.where(unknown, 0, np.rint(rgba[..., 3] * _share(alpha, "alpha")))
     return rgba
 

@@ -44,7 +44,7 @@ def plot_heatmap(
     label = f"{method_title(result.method)} value"
     if ax is not None:
         show(ax, rgb, values=result.values)
-        ax.set_title(title(result), loc="left", fontsize=10)
+        ax.set_title(title(result), loc="left", fontsize=10, parse_math=False)
         color_bar(ax, scale, result.values, label, threshold)
         return ax
     figure, panels = sheet(title(result), result.image.shape, 2 if side_by_side else 1, right=0.875)

@@ -7,16 +7,16 @@ resampled, and what lies over the picture lies on the very pixels it belongs to.
 from __future__ import annotations
 
 from io import BytesIO
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import MouseEvent
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ PAPER, INK, MUTED = "#ffffff", "#1f2328", "#59636e"
 DPI, CSS_DPI = 192, 96  # Drawn at twice the size that the browser shows: sharp on every screen.
 SIDE, NARROW = 640, 480  # About how many figure pixels the longer side of a picture gets; in a row of three and more.
 MARGIN, CAPTION, TITLE, GAP = 0.1875, 0.3125, 0.25, 0.1875  # Inches; whole numbers of figure pixels.
+LEAST = 1.9375  # Inches that a panel keeps for its caption and its scale, however narrow or low the picture.
 
 
 class Sheet(Figure):
@@ -92,15 +93,16 @@ def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
 def sheet(heading: str, image_shape: tuple[int, ...], panels: int, right: float = 0.0) -> tuple[Sheet, list[Axes]]:
     """A titled sheet with a row of equal panels for pictures of this shape, and `right` inches free beside the last."""
     across, high = panel_inches(image_shape, SIDE if panels < 3 else NARROW)
-    width = MARGIN + panels * across + (panels - 1) * GAP + right + MARGIN
-    lines = wrap(heading, max(16, int((width - 2 * MARGIN) / 0.094))) or [""]
-    top = MARGIN + TITLE * len(lines) + CAPTION
-    height = top + high + MARGIN
+    slot, room = max(across, LEAST), max(high, LEAST)
+    width = MARGIN + panels * slot + (panels - 1) * GAP + right + MARGIN
+    lines = wrap(heading, width - 2 * MARGIN, 12, "bold")
+    height = MARGIN + TITLE * len(lines) + CAPTION + room + MARGIN
     figure = Sheet(width, height)
     figure.text(MARGIN / width, 1 - MARGIN / height, "\n".join(lines), va="top", ha="left", color=INK, fontsize=12,
-                fontweight="bold", linespacing=1.25)  # fmt: skip
-    lefts = [MARGIN + i * (across + GAP) for i in range(panels)]
-    return figure, [figure.add_axes((left / width, MARGIN / height, across / width, high / height)) for left in lefts]
+                fontweight="bold", linespacing=1.25, parse_math=False)  # fmt: skip
+    lefts = [MARGIN + i * (slot + GAP) for i in range(panels)]
+    low = MARGIN + round((room - high) / 2 * DPI) / DPI
+    return figure, [figure.add_axes((left / width, low / height, across / width, high / height)) for left in lefts]
 
 
 def panel_inches(image_shape: tuple[int, ...], side: int) -> tuple[float, float]:
@@ -109,6 +111,29 @@ def panel_inches(image_shape: tuple[int, ...], side: int) -> tuple[float, float]
     times = side / max(height, width)
     times = round(times) if times >= 1 else times
     return max(width * times, 1) / DPI, max(height * times, 1) / DPI
+
+
+def text_inches(text: str, size: float, weight: str = "normal") -> float:
+    """How wide a line of text is, in inches, at this size in points."""
+    font = FontProperties(size=size, weight=weight)
+    return RendererAgg(1, 1, 72).get_text_width_height_descent(text, font, False)[0] / 72
+
+
+def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[str]:
+    """The text in lines of at most so many inches, broken between words, and within a word that is wider by itself."""
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if text_inches(joined, size, weight) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and text_inches(lines[-1] + letter, size, weight) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
 
 
 def show(ax: Axes, rgb: NDArray[np.uint8], caption: str = "", values: NDArray[np.float32] | None = None) -> AxesImage:

@@ -61,7 +61,7 @@ def plot_pixel_map(
         else:
             show(ax, mapped, values=heat.values)
             color_bar(ax, scale, heat.values, label)
-        ax.set_title(title(result), loc="left", fontsize=10)
+        ax.set_title(title(result), loc="left", fontsize=10, parse_math=False)
         return ax
     figure, (seen, color, map_) = sheet(title(result), result.image.shape, 3, right=0.875)
     zero = "grey" if result.signed else "black"

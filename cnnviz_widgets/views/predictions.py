@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnnviz_widgets.results import Predictions
-from cnnviz_widgets.views.layout import INK, MUTED, sheet, show
+from cnnviz_widgets.views.layout import INK, LEAST, MARGIN, MUTED, sheet, show, text_inches
 from cnnviz_widgets.views.titles import shorten, title
 
 __all__ = ["plot_predictions"]
@@ -31,12 +31,13 @@ def plot_predictions(result: Predictions, ax: Axes | None = None, *, top: int | 
         _bars(ax, result, top)
         return ax
     names = [shorten(name, 30) for name in result.names[:top]]
-    label_room = 0.35 + 0.083 * max(map(len, names), default=0)
+    label_room = 0.35 + max((text_inches(name, 10) for name in names), default=0)
     figure, (seen,) = sheet(title(result), result.image.shape, 1, right=label_room + 3.1)
     show(seen, result.image, "what the network saw")
     place = seen.get_position()
     left = place.x1 + label_room / figure.get_figwidth()
-    bars = figure.add_axes((left, place.y0, 1 - left - 0.25 / figure.get_figwidth(), place.height))
+    high = max(place.height, LEAST / figure.get_figheight())
+    bars = figure.add_axes((left, MARGIN / figure.get_figheight(), 1 - left - 0.25 / figure.get_figwidth(), high))
     _bars(bars, result, top)
     return figure
 
@@ -53,7 +54,8 @@ def _bars(ax: Axes, result: Predictions, top: int | None) -> None:
         ax.text(share + (-0.015 if inside else 0.015), row, percent(share), va="center", zorder=3, fontsize=size,
                 ha="right" if inside else "left", color="white" if inside else INK)  # fmt: skip
     ax.set(xlim=(0, 1), ylim=(max(len(shares), 3) - 0.5, -0.5), xticks=[])
-    ax.set_yticks(rows, [shorten(name, 30) for name in result.names[:top]], color=INK, fontsize=size)
+    ax.set_yticks(rows)
+    ax.set_yticklabels([shorten(name, 30) for name in result.names[:top]], color=INK, fontsize=size, parse_math=False)
     ax.tick_params(left=False)
     ax.set_facecolor("none")
     for spine in ax.spines.values():
