@@ -6,6 +6,7 @@ resampled, and what lies over the picture lies on the very pixels it belongs to.
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -93,8 +94,8 @@ def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
 def sheet(heading: str, image_shape: tuple[int, ...], panels: int, right: float = 0.0) -> tuple[Sheet, list[Axes]]:
     """A titled sheet with a row of equal panels for pictures of this shape, and `right` inches free beside the last."""
     across, high = panel_inches(image_shape, SIDE if panels < 3 else NARROW)
-    slot, room = max(across, LEAST), max(high, LEAST)
-    width = MARGIN + panels * slot + (panels - 1) * GAP + right + MARGIN
+    slot, room = _whole(max(across, LEAST)), _whole(max(high, LEAST))
+    width = MARGIN + panels * slot + (panels - 1) * GAP + _whole(right) + MARGIN
     lines = wrap(heading, width - 2 * MARGIN, 12, "bold")
     height = MARGIN + TITLE * len(lines) + CAPTION + room + MARGIN
     figure = Sheet(width, height)
@@ -111,6 +112,11 @@ def panel_inches(image_shape: tuple[int, ...], side: int) -> tuple[float, float]
     times = side / max(height, width)
     times = round(times) if times >= 1 else times
     return max(width * times, 1) / DPI, max(height * times, 1) / DPI
+
+
+def _whole(inches: float) -> float:
+    """As many inches or a little more, a whole number of the browser's pixels: half a pixel would blur the display."""
+    return math.ceil(round(inches * CSS_DPI, 6)) / CSS_DPI
 
 
 def text_inches(text: str, size: float, weight: str = "normal") -> float:
