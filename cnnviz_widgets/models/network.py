@@ -32,8 +32,8 @@ class WeightsUnavailable(RuntimeError):
 def imagenet_categories() -> tuple[str, ...]:
     """The names of the thousand ImageNet classes, in the order of the networks' outputs.
 
-    They are torchvision's. Two names stand for two classes each, "crane" (a bird, 134, and a machine, 517) and
-    "maillot" (638 and 639): only the index tells those apart.
+    They are torchvision's. Older versions of it call two classes "crane" (134, the bird, and 517, the machine) and two
+    "maillot" (638 and 639): there only the index tells them apart.
 
     Example:
         >>> imagenet_categories()[281]

@@ -86,7 +86,7 @@ def learn_colours(run: Run) -> Colours:
     for made, expected in ((textured(brighter=48), base + 48), (textured(contrast=2), 2 * base - 96)):
         if np.abs(levels(_array(run(made))) - expected)[inside].max() > _SLACK_TEXTURE:
             raise TransformError("makes each picture's colours depend on the whole picture")
-    return Colours(tuple((-shift / gain).flat), tuple((1 / gain).flat), channels)
+    return Colours(tuple((-shift / gain).ravel().tolist()), tuple((1 / gain).ravel().tolist()), channels)
 
 
 def textured(brighter: int = 0, contrast: int = 1) -> Image.Image:

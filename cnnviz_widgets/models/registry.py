@@ -13,8 +13,11 @@ from urllib.parse import urlparse
 import torch
 import torchvision
 
+from cnnviz_widgets.models.efficientnet_lite import load_efficientnet_lite
 from cnnviz_widgets.models.network import BUNDLED, Network, WeightsUnavailable
 from cnnviz_widgets.models.preprocessing import Preprocessing
+from cnnviz_widgets.models.probing import undisturbed
+from cnnviz_widgets.models.squeezenet import load_squeezenet
 
 _PATIENCE = 10.0  # seconds that a server may take to answer at all
 
@@ -35,15 +38,12 @@ def load(name: str) -> Network:
     """
     if name not in names():
         raise ValueError(_unknown(name))
-    if name == "squeezenet1_1":
-        from cnnviz_widgets.models.squeezenet import load_squeezenet
-
-        return load_squeezenet()
-    if name == "efficientnet_lite0":
-        from cnnviz_widgets.models.efficientnet_lite import load_efficientnet_lite
-
-        return load_efficientnet_lite()
-    return _from_torchvision(name)
+    with undisturbed():  # modules are made with random weights before they get their own
+        if name == "squeezenet1_1":
+            return load_squeezenet()
+        if name == "efficientnet_lite0":
+            return load_efficientnet_lite()
+        return _from_torchvision(name)
 
 
 def names() -> tuple[str, ...]:
@@ -85,7 +85,8 @@ def _unknown(name: str) -> str:
         kind = torchvision.models.get_model_builder(name).__module__.split(".")[2]
         return f"{name!r} is torchvision's, but of its {kind} networks; only classification networks can be opened"
     plain = {_plain(known): known for known in names()}
-    near = [plain[match] for match in difflib.get_close_matches(_plain(name), plain, n=3)]
+    spelled = _plain(name)
+    near = [plain[match] for match in ([spelled] if spelled in plain else difflib.get_close_matches(spelled, plain))]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "cnnviz_widgets.models.names() lists them"
     return f"no network {name!r}; {hint}"
 

@@ -91,7 +91,7 @@ class _Array:
             raise pickle.UnpicklingError(f"an array of shape {shape!r}")
         if 4 * math.prod(shape) != len(data):
             raise pickle.UnpicklingError(f"an array of shape {shape} in {len(data)} bytes")
-        self.values = np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+        self.values = np.frombuffer(data, "<f4").reshape(shape)  # a view: copies could be asked for without end
 
 
 class _Dtype:
@@ -145,7 +145,7 @@ def _checked(content: object) -> dict[str, tuple[NDArray[np.float32], NDArray[np
             )
         if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             raise ValueError(f"{name} has values that are not finite")
-        result[name] = kernel, bias
+        result[name] = kernel.astype(np.float32), bias.astype(np.float32)
     return result
 
 
@@ -154,8 +154,8 @@ def _state(weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) 
     state = {}
     for name in _convolutions():
         kernel, bias = weights[_caffe_name(name)]
-        state[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
-        state[f"{name}.bias"] = torch.from_numpy(bias)
+        state[f"{name}.weight"] = torch.tensor(kernel.transpose(3, 2, 0, 1))
+        state[f"{name}.bias"] = torch.tensor(bias)
     return state
 
 
