@@ -1,0 +1,24 @@
+"""Widgets: what the methods find, on the screen and under the hand.
+
+Names are loaded on first use, so that one widget does not wait for the libraries of another.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+
+__all__ = ["ImageCanvas"]
+
+_HOME = {"ImageCanvas": "image_canvas"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

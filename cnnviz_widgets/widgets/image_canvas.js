@@ -1,0 +1,785 @@
+/**
+ * The front end of ImageCanvas: a picture, a map laid over it in colours, and the value under the cursor.
+ *
+ * `Maps` belongs to the model: it remembers the maps that came and says which one is wanted. `View` belongs to one place
+ * on the page: it holds the elements and draws everything anew from the model whenever something changes. Between them
+ * stand plain functions: numbers to pixels, numbers to words. Colours are values looked up in the tables that the kernel
+ * sends, by the formula of cnnviz_widgets/views/colour.py.
+ *
+ * @typedef {{ width: number, height: number, rgb: Uint8Array, id: string }} Picture
+ * @typedef {{ key: string, width: number, height: number, values: Float32Array, lo: number, hi: number, signed: boolean,
+ *   color: boolean, label: string, unit: string, picture: string }} CanvasMap  values: row by row, one or three planes
+ * @typedef {{ lo: number, hi: number, signed: boolean }} Scale
+ * @typedef {{ x: number, y: number }} Spot  a pixel of the picture
+ */
+
+const MAPS_KEPT = 64;
+const LARGEST_FILE = 20_000_000;
+const PATIENCE = 5000; // Milliseconds without an answer after which the page says that it is static.
+const TRAITS = [
+  "picture", "incoming", "context", "mode", "method", "opacity", "threshold", "colormap", "scale", "locked", "cursor",
+  "status", "error", "label", "zoom", "toolbar", "openable", "tables",
+];
+
+/** One of these for every model: anywidget calls the default export once for each. */
+export default () => {
+  const maps = new Maps();
+  return {
+    initialize: ({ model }) => maps.attach(model),
+    render: ({ model, el }) => {
+      const view = new View(model, el, maps);
+      return () => view.destroy();
+    },
+  };
+};
+
+// ---------------------------------------------------------------------------------------------- what the model remembers
+
+/** The maps that came, least recently seen first, and who has to redraw when something changes. */
+class Maps {
+  constructor() {
+    /** @type {Map<string, CanvasMap>} */ this.kept = new Map();
+    /** @type {Set<string>} keys that the kernel was asked for */ this.asked = new Set();
+    /** @type {Set<(trait: string) => void>} */ this.views = new Set();
+    this.silent = false; // Nobody answered: a page without a kernel.
+    this.timer = 0;
+  }
+
+  /** Follow the model from now on. @returns {() => void} how to stop */
+  attach(model) {
+    const handlers = TRAITS.map((trait) => [`change:${trait}`, () => this.follow(model, trait)]);
+    handlers.push(["msg:custom", () => this.heard()]);
+    for (const [event, handler] of handlers) model.on(event, handler);
+    this.take(model.get("incoming"));
+    this.say(model, { type: "hello" });
+    this.ask(model);
+    return () => {
+      clearTimeout(this.timer);
+      for (const [event, handler] of handlers) model.off(event, handler);
+    };
+  }
+
+  /** The one place where a change of the model has consequences. */
+  follow(model, trait) {
+    if (trait === "incoming") this.take(model.get("incoming"));
+    if (["context", "mode", "method"].includes(trait)) this.ask(model);
+    // What failed may be asked for again, but only when somebody comes back to it: else a failing map asks for ever.
+    if (trait === "status" && ["error", "stopped"].includes(model.get("status").state)) this.asked.clear();
+    if (trait === "locked" && model.get("locked") && !model.get("scale")) {
+      const map = this.shown(model);
+      if (map) change(model, { scale: [map.lo, map.hi] });
+    }
+    this.changed(trait);
+  }
+
+  /** @param {string} trait */
+  changed(trait) {
+    for (const redraw of this.views) redraw(trait);
+  }
+
+  /** Keep a map that came; the one that was not seen for the longest time goes. */
+  take(sent) {
+    if (!sent || !sent.key) return;
+    this.kept.delete(sent.key);
+    this.kept.set(sent.key, mapOf(sent));
+    this.asked.delete(sent.key);
+    while (this.kept.size > MAPS_KEPT) this.kept.delete(this.kept.keys().next().value);
+  }
+
+  /** The map that is wanted, if it is here and belongs to the picture. @returns {CanvasMap | null} */
+  shown(model) {
+    const key = wanted(model);
+    const map = this.kept.get(key);
+    if (!map) return null;
+    this.kept.delete(key);
+    this.kept.set(key, map);
+    const picture = model.get("picture");
+    return map.picture && map.picture !== picture?.id ? null : map;
+  }
+
+  /** Ask the kernel for the wanted map, once. */
+  ask(model) {
+    const key = wanted(model);
+    if (!model.get("method") || this.kept.has(key) || this.asked.has(key)) return;
+    this.asked.add(key);
+    this.say(model, { type: "need", key });
+  }
+
+  /** Send a message and notice when nobody answers. */
+  say(model, content, buffers = []) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.silent = true;
+      this.changed("silent");
+    }, PATIENCE);
+    model.send(content, undefined, buffers);
+  }
+
+  heard() {
+    clearTimeout(this.timer);
+    this.silent = false;
+    this.changed("silent");
+  }
+}
+
+const wanted = (model) => `${model.get("context")}|${model.get("mode")}|${model.get("method")}`;
+
+function change(model, values) {
+  for (const [trait, value] of Object.entries(values)) model.set(trait, value);
+  model.save_changes();
+}
+
+/** @returns {CanvasMap} */
+function mapOf(sent) {
+  const [height, width] = sent.shape;
+  const { key, lo, hi, signed, label = "", unit = "", picture = "" } = sent;
+  const values = new Float32Array(bytesOf(sent.values).slice().buffer); // A copy: a buffer may start anywhere.
+  return { key, width, height, values, lo, hi, signed, color: sent.kind === "color", label, unit, picture };
+}
+
+/** @returns {Picture | null} */
+function pictureOf(sent) {
+  if (!sent || !sent.width) return null;
+  return { width: sent.width, height: sent.height, rgb: bytesOf(sent.data), id: sent.id };
+}
+
+/** @returns {Uint8Array} */
+function bytesOf(data) {
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+}
+
+// ---------------------------------------------------------------------------------------------- from numbers to pixels
+
+/**
+ * The planes of a map on a frame of another size: bilinear between the centres of the cells, the outermost held to the
+ * edge. This is torch's interpolate(mode="bilinear", align_corners=False).
+ * @param {CanvasMap} map
+ */
+function enlarge({ values, width: w, height: h, color }, width, height) {
+  if (w === width && h === height) return values;
+  const planes = color ? 3 : 1;
+  const out = new Float32Array(planes * width * height);
+  const columns = neighbours(w, width);
+  const rows = neighbours(h, height);
+  let at = 0;
+  for (let plane = 0; plane < planes; plane++) {
+    for (let y = 0; y < height; y++) {
+      const upper = (plane * h + rows.first[y]) * w;
+      const lower = (plane * h + rows.second[y]) * w;
+      const down = rows.share[y];
+      for (let x = 0; x < width; x++) {
+        const left = columns.first[x];
+        const right = columns.second[x];
+        const along = columns.share[x];
+        out[at++] =
+          (1 - down) * ((1 - along) * values[upper + left] + along * values[upper + right]) +
+          down * ((1 - along) * values[lower + left] + along * values[lower + right]);
+      }
+    }
+  }
+  return out;
+}
+
+/** For every one of `length` places the two of `cells` it lies between, and the share of the second. */
+function neighbours(cells, length) {
+  const first = new Int32Array(length);
+  const second = new Int32Array(length);
+  const share = new Float64Array(length);
+  for (let i = 0; i < length; i++) {
+    const place = Math.max(0, ((i + 0.5) * cells) / length - 0.5);
+    first[i] = Math.min(Math.floor(place), cells - 1);
+    second[i] = Math.min(first[i] + 1, cells - 1);
+    share[i] = place - first[i];
+  }
+  return { first, second, share };
+}
+
+/**
+ * Picture and map as pixels; without a picture the map alone, on nothing.
+ * @param {Picture | null} picture
+ * @param {CanvasMap | null} map
+ * @param {Float32Array | null} values the map on the frame
+ * @param {{ scale: Scale, opacity: number, threshold: number, table: Uint8Array }} look
+ */
+function compose(picture, map, values, width, height, look) {
+  const image = new ImageData(width, height);
+  const out = image.data;
+  const pixels = width * height;
+  if (picture) {
+    for (let i = 0; i < pixels; i++) {
+      for (let c = 0; c < 3; c++) out[4 * i + c] = picture.rgb[3 * i + c];
+      out[4 * i + 3] = 255;
+    }
+  }
+  if (!map || !values) return image;
+  const { lo, hi, signed } = look.scale;
+  const cut = look.threshold * Math.max(Math.abs(lo), Math.abs(hi));
+  const planes = map.color ? 3 : 1;
+  const ink = [0, 0, 0];
+  for (let i = 0; i < pixels; i++) {
+    let magnitude = 0;
+    for (let c = 0; c < planes; c++) magnitude = Math.max(magnitude, Math.abs(values[c * pixels + i])); // NaN stays NaN
+    if (magnitude !== magnitude || magnitude < cut) continue;
+    let alpha = 255;
+    if (map.color) {
+      for (let c = 0; c < 3; c++) ink[c] = level(values[c * pixels + i], hi, signed);
+    } else {
+      const entry = 4 * indexOf(values[i], lo, hi, signed);
+      for (let c = 0; c < 3; c++) ink[c] = look.table[entry + c];
+      alpha = look.table[entry + 3];
+    }
+    const share = Math.round(alpha * look.opacity) / 255;
+    for (let c = 0; c < 3; c++) {
+      out[4 * i + c] = picture ? out[4 * i + c] * (1 - share) + ink[c] * share : ink[c];
+    }
+    out[4 * i + 3] = picture ? 255 : 255 * share;
+  }
+  return image;
+}
+
+/** Which of the 256 colours: as colorize in views/colour.py. */
+function indexOf(value, lo, hi, signed) {
+  if (hi === lo) return signed ? 128 : 0;
+  return Math.min(255, Math.max(0, Math.floor(((value - lo) / (hi - lo)) * 256)));
+}
+
+/** The brightness of one channel of a colour attribution: as color_attribution in views/colour.py. */
+function level(value, limit, signed) {
+  const place = limit ? value / limit : 0;
+  return Math.round(signed ? 128 + 127 * Math.min(1, Math.max(-1, place)) : 255 * Math.min(1, Math.max(0, place)));
+}
+
+/**
+ * The scale that a map is drawn with. A held scale stays honest when it meets a map of the other kind: a signed map
+ * keeps its zero in the middle, and one that is not signed does not spend half of its colours below zero.
+ * @param {CanvasMap} map
+ * @param {[number, number] | null} held
+ * @returns {Scale}
+ */
+function scaleOf(map, held) {
+  const { signed } = map;
+  if (!held) return { lo: map.lo, hi: map.hi, signed };
+  let [lo, hi] = held;
+  if (signed) hi = Math.max(Math.abs(lo), Math.abs(hi));
+  if (signed) lo = -hi;
+  else if (lo === -hi) lo = 0;
+  return { lo, hi, signed };
+}
+
+// ---------------------------------------------------------------------------------------------- from numbers to words
+
+/** A number to read, and to paste: four digits. */
+function say(value, digits = 4) {
+  if (Number.isNaN(value)) return "no value";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(digits - 1).replace(/\.?0*e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(digits)));
+}
+
+/**
+ * What is at a pixel, as pairs of a name and a value.
+ * @param {Spot} spot
+ * @param {Picture | null} picture
+ * @param {CanvasMap | null} map
+ * @returns {[string, string][]}
+ */
+function read({ x, y }, picture, map, values, width, height) {
+  const words = [["pixel", `x ${x}, y ${y}`]];
+  const at = y * width + x;
+  if (map && values) {
+    const planes = map.color ? ["r", "g", "b"] : [""];
+    const list = (source, size, place) =>
+      planes.map((name, c) => `${name} ${say(source[c * size + place])}`.trim()).join(", ");
+    words.push(["value", list(values, width * height, at) + (map.unit && ` ${map.unit}`)]);
+    if (map.width !== width || map.height !== height) {
+      const { column, row } = cellAt({ x, y }, map, width, height);
+      const raw = list(map.values, map.width * map.height, row * map.width + column);
+      words.push([`cell ${column},${row} of ${map.width}×${map.height}`, raw]);
+    }
+  }
+  if (picture) words.push(["rgb", [...picture.rgb.subarray(3 * at, 3 * at + 3)].join(" ")]);
+  return words;
+}
+
+/** The cell of a map that the middle of a pixel lies in. */
+function cellAt({ x, y }, map, width, height) {
+  return {
+    column: Math.floor(((x + 0.5) * map.width) / width),
+    row: Math.floor(((y + 0.5) * map.height) / height),
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- what is on the page
+
+const HINT = "Move over the picture to read values.";
+const KEYS = [
+  ["← ↑ → ↓", "move the cross-hair (Shift: by 10)"], ["Enter", "choose the pixel"], ["+ −", "opacity"],
+  ["[ ]", "threshold"], ["c", "next colours"], ["l", "lock the scale"], ["o", "open a picture"],
+];
+const PADLOCK = { open: "M5 7V4.5a2.5 2.5 0 0 1 4.8-1", shut: "M5 7V4.5a3 3 0 0 1 6 0V7" };
+
+/** The elements of one view. Whatever happens, `draw` makes all of them show what the model says. */
+class View {
+  constructor(model, el, maps) {
+    this.model = model;
+    this.el = el;
+    this.maps = maps;
+    /** @type {Spot | null} under the mouse */ this.hover = null;
+    /** @type {Spot | null} under the cross-hair */ this.cross = spotOf(model.get("cursor"));
+    this.opening = ""; // The name of a file on its way to the kernel.
+    this.problem = ""; // What this page itself has to complain about.
+    this.dismissed = ""; // The error that was closed.
+    this.stopped = null; // The status in which Stop was pressed.
+    this.frame = 0;
+    this.painted = [];
+    this.layer = document.createElement("canvas"); // Picture and map, one pixel for a pixel.
+    this.build();
+    this.listen();
+    this.draw();
+  }
+
+  destroy() {
+    this.maps.views.delete(this.redraw);
+    this.resized.disconnect();
+    this.density?.removeEventListener("change", this.dense);
+    cancelAnimationFrame(this.frame);
+    this.el.classList.remove("cnnviz-host");
+    this.el.replaceChildren();
+  }
+
+  build() {
+    this.canvas = make("canvas", { tabIndex: 0, className: "cnnviz-pixels" });
+    this.canvas.setAttribute("role", "application");
+    this.canvas.setAttribute("aria-roledescription", "picture with a map");
+    this.cell = make("div", { className: "cnnviz-cell", hidden: true });
+    this.across = make("div", { className: "cnnviz-hair cnnviz-across", hidden: true });
+    this.down = make("div", { className: "cnnviz-hair cnnviz-down", hidden: true });
+    this.note = make("div", { className: "cnnviz-note", hidden: true });
+    this.drop = make("div", { className: "cnnviz-drop", textContent: "Drop a picture to open it" });
+    this.place = make("div", { className: "cnnviz-place" }, this.canvas, this.cell, this.across, this.down, this.note, this.drop);
+
+    this.ramp = make("canvas", { width: 1, height: 256, className: "cnnviz-ramp" });
+    this.hi = make("span", { className: "cnnviz-hi" });
+    this.zero = make("span", { className: "cnnviz-zero" });
+    this.lo = make("span", { className: "cnnviz-lo" });
+    this.bar = make("div", { className: "cnnviz-bar" }, this.ramp, make("div", { className: "cnnviz-ticks" }, this.hi, this.zero, this.lo));
+
+    this.caption = make("div", { className: "cnnviz-caption" });
+    this.static = make("div", { className: "cnnviz-static", textContent: "static: no kernel answers" });
+    this.fill = make("div", { className: "cnnviz-fill" });
+    this.track = make("div", { className: "cnnviz-track" }, this.fill);
+    this.track.setAttribute("role", "progressbar");
+    this.state = make("span", { className: "cnnviz-state" });
+    this.state.setAttribute("role", "status");
+    this.stop = make("button", { type: "button", className: "cnnviz-stop", textContent: "Stop" });
+    this.work = make("div", { className: "cnnviz-work" }, this.state, this.stop);
+    this.readout = make("div", { className: "cnnviz-readout" });
+    this.readout.setAttribute("aria-live", "polite");
+
+    this.opacity = slider("Opacity");
+    this.threshold = slider("Threshold");
+    this.colormap = make("select", {});
+    this.lockName = make("span", { textContent: "Lock scale" });
+    this.lock = make("button", { type: "button", className: "cnnviz-lock", title: "Keep this scale, to compare maps" }, padlock(), this.lockName);
+    this.file = make("input", { type: "file", accept: "image/*", hidden: true, tabIndex: -1 });
+    this.open = make("button", { type: "button", className: "cnnviz-open", textContent: "Open picture…", title: "Or drop or paste one here" });
+    this.help = make("details", { className: "cnnviz-help" }, make("summary", { textContent: "Keys" }), keys());
+    this.colours = make("label", { className: "cnnviz-field" }, make("span", { textContent: "Colours" }), this.colormap);
+    this.tools = make("div", { className: "cnnviz-tools" }, this.opacity.field, this.threshold.field, this.colours, this.lock, this.open, this.file, this.help);
+
+    this.wrong = make("span", {});
+    this.close = make("button", { type: "button", className: "cnnviz-close", textContent: "×", title: "Dismiss" });
+    this.close.setAttribute("aria-label", "Dismiss the error");
+    this.alarm = make("div", { className: "cnnviz-alarm", hidden: true }, this.wrong, this.close);
+    this.alarm.setAttribute("role", "alert");
+
+    this.root = make(
+      "div", { className: "cnnviz-canvas" },
+      make("div", { className: "cnnviz-head" }, this.caption, this.static),
+      make("div", { className: "cnnviz-stage" }, this.place, this.bar),
+      this.track, make("div", { className: "cnnviz-under" }, this.readout, this.work), this.alarm, this.tools,
+    );
+    // JupyterLab would take arrows and letters for its own shortcuts.
+    this.root.dataset.lmSuppressShortcuts = "true";
+    this.el.classList.add("cnnviz-host");
+    this.el.replaceChildren(this.root);
+  }
+
+  listen() {
+    const { model, canvas, root } = this;
+    this.redraw = (trait) => this.changed(trait);
+    this.maps.views.add(this.redraw);
+    this.resized = new ResizeObserver(() => this.schedule());
+    this.resized.observe(this.place);
+    this.dense = () => this.schedule();
+
+    canvas.addEventListener("pointermove", (event) => this.look(this.spotAt(event)));
+    canvas.addEventListener("pointerleave", () => this.look(null));
+    canvas.addEventListener("click", (event) => this.choose(this.spotAt(event)));
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    this.opacity.input.addEventListener("input", () => change(model, { opacity: this.opacity.input.valueAsNumber / 100 }));
+    this.threshold.input.addEventListener("input", () => change(model, { threshold: this.threshold.input.valueAsNumber / 100 }));
+    this.colormap.addEventListener("change", () => change(model, { colormap: this.colormap.value }));
+    this.lock.addEventListener("click", () => this.toggleLock());
+    this.stop.addEventListener("click", () => {
+      this.stopped = model.get("status");
+      this.maps.say(model, { type: "stop" });
+      this.schedule();
+    });
+    this.close.addEventListener("click", () => {
+      this.dismissed = this.trouble();
+      this.problem = "";
+      this.schedule();
+      canvas.focus();
+    });
+    this.open.addEventListener("click", () => this.file.click());
+    this.file.addEventListener("change", () => {
+      this.send(this.file.files);
+      this.file.value = ""; // So that the same file can be chosen again.
+    });
+    root.addEventListener("dragover", (event) => this.drag(event, true));
+    root.addEventListener("dragleave", (event) => {
+      if (!root.contains(/** @type {Node} */ (event.relatedTarget))) this.drag(event, false);
+    });
+    root.addEventListener("drop", (event) => {
+      this.drag(event, false);
+      if (model.get("openable")) this.send(event.dataTransfer.files);
+    });
+    root.addEventListener("paste", (event) => {
+      if (!model.get("openable") || !event.clipboardData.files.length) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.send(event.clipboardData.files);
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------ what happens
+
+  changed(trait) {
+    if (trait === "cursor") this.cross = spotOf(this.model.get("cursor"));
+    if (["picture", "status", "error"].includes(trait)) this.opening = "";
+    if (["picture", "status", "error"].includes(trait)) this.dismissed = "";
+    if (trait === "picture") this.problem = "";
+    this.schedule();
+  }
+
+  look(spot) {
+    this.hover = spot;
+    this.schedule();
+  }
+
+  choose(spot) {
+    if (!spot) return;
+    this.cross = spot;
+    change(this.model, { cursor: spot });
+    this.schedule();
+  }
+
+  toggleLock() {
+    const locked = !this.model.get("locked");
+    change(this.model, locked ? { locked } : { locked, scale: null });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { model } = this;
+    const far = event.shiftKey ? 10 : 1;
+    const nudge = (trait, by) => change(model, { [trait]: clamp(Math.round((model.get(trait) + by) * 100) / 100, 0, 1) });
+    const names = ["", ...Object.keys(model.get("tables"))];
+    const actions = {
+      ArrowLeft: () => this.step(-far, 0), ArrowRight: () => this.step(far, 0),
+      ArrowUp: () => this.step(0, -far), ArrowDown: () => this.step(0, far),
+      Enter: () => this.choose(this.cross),
+      "+": () => nudge("opacity", 0.05), "=": () => nudge("opacity", 0.05), "-": () => nudge("opacity", -0.05),
+      "[": () => nudge("threshold", -0.05), "]": () => nudge("threshold", 0.05),
+      c: () => change(model, { colormap: names[(names.indexOf(model.get("colormap")) + 1) % names.length] }),
+      l: () => this.toggleLock(),
+      o: () => model.get("openable") && this.file.click(),
+    };
+    const action = Object.hasOwn(actions, event.key) && actions[event.key];
+    if (!action) return; // Tab, Escape and all others belong to the page.
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  }
+
+  step(right, down) {
+    const { width, height } = this.size();
+    const from = this.hover ?? this.cross;
+    this.hover = null;
+    this.cross = from
+      ? { x: clamp(from.x + right, 0, width - 1), y: clamp(from.y + down, 0, height - 1) }
+      : { x: width >> 1, y: height >> 1 };
+    this.schedule();
+  }
+
+  /** @param {DragEvent} event */
+  drag(event, over) {
+    if (!this.model.get("openable")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
+    this.root.classList.toggle("cnnviz-dropping", over);
+  }
+
+  /** Send the first of these files to the kernel, which knows whether it is a picture. @param {FileList} files */
+  async send(files) {
+    const file = files[0];
+    this.problem = "";
+    if (!file) this.problem = "That was no file. Save the picture first, then drop or open the file.";
+    else if (file.size > LARGEST_FILE) {
+      this.problem = `${file.name} has ${(file.size / 1e6).toFixed(0)} MB; pictures up to ${LARGEST_FILE / 1e6} MB can be opened.`;
+    } else {
+      this.opening = file.name;
+      try {
+        this.maps.say(this.model, { type: "file", name: file.name }, [await file.arrayBuffer()]);
+      } catch (error) {
+        this.opening = "";
+        this.problem = `${file.name} could not be read: ${error.message}`;
+      }
+    }
+    this.schedule();
+  }
+
+  // ------------------------------------------------------------------------------------------ what is seen
+
+  schedule() {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    const { model } = this;
+    const sent = model.get("picture");
+    if (sent !== this.sent) [this.sent, this.picture] = [sent, pictureOf(sent)];
+    this.map = this.maps.shown(model);
+    this.fit();
+    this.paint();
+    this.drawBar();
+    this.drawWords();
+    this.drawTools();
+  }
+
+  size() {
+    return this.picture ?? this.map ?? { width: 1, height: 1 };
+  }
+
+  /** The canvas's size on the page: whole screen pixels for each of the picture's, where the cell is wide enough. */
+  fit() {
+    const { width, height } = this.size();
+    const chosen = this.model.get("zoom") || Math.max(1, Math.ceil(320 / Math.max(width, height)));
+    const across = this.model.get("zoom") ? width * chosen : Math.min(width * chosen, 640);
+    this.place.style.width = `${across}px`;
+    this.place.style.aspectRatio = `${width} / ${height}`;
+    this.place.hidden = !this.picture && !this.map;
+    this.place.parentElement.classList.toggle("cnnviz-empty", !this.picture && !this.map);
+    const query = `(resolution: ${devicePixelRatio}dppx)`;
+    if (this.density?.media !== query) {
+      this.density?.removeEventListener("change", this.dense);
+      this.density = matchMedia(query);
+      this.density.addEventListener("change", this.dense);
+    }
+  }
+
+  paint() {
+    const { model, map, picture, canvas, layer } = this;
+    const { width, height } = this.size();
+    const box = this.place.getBoundingClientRect();
+    const across = Math.max(1, Math.round(box.width * devicePixelRatio));
+    const down = Math.max(1, Math.round(box.height * devicePixelRatio));
+    this.scale = map && scaleOf(map, model.get("scale"));
+    this.table = this.tableFor(map);
+    const look = { scale: this.scale, opacity: model.get("opacity"), threshold: model.get("threshold"), table: this.table };
+    const now = [picture, map, look.opacity, look.threshold, look.table, this.scale?.lo, this.scale?.hi, across, down];
+    if (now.every((value, i) => value === this.painted[i])) return;
+    if (map !== this.enlarged?.map || width !== this.enlarged.width || height !== this.enlarged.height) {
+      this.enlarged = map && { map, width, height, values: enlarge(map, width, height) };
+    }
+    this.painted = now;
+    [layer.width, layer.height, canvas.width, canvas.height] = [width, height, across, down];
+    layer.getContext("2d").putImageData(compose(picture, map, this.enlarged?.values ?? null, width, height, look), 0, 0);
+    const pen = canvas.getContext("2d");
+    // Pixels with sharp edges; only where each would get an uneven share of few screen pixels are they smoothed.
+    pen.imageSmoothingEnabled = across < 2 * width && across !== width;
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(layer, 0, 0, across, down);
+  }
+
+  tableFor(map) {
+    const { model } = this;
+    const tables = model.get("tables");
+    const usual = model.get("automatic")[map?.signed ? "diverging" : "sequential"];
+    const data = tables[model.get("colormap") || usual] ?? tables[usual];
+    if (data !== this.data) [this.data, this.bytes] = [data, data && bytesOf(data)];
+    return this.bytes;
+  }
+
+  drawBar() {
+    const { map, scale, ramp } = this;
+    this.root.classList.toggle("cnnviz-bare", !map); // Its place is kept, so that the picture stays where it is.
+    if (!map) return;
+    const cut = this.model.get("threshold") * Math.max(Math.abs(scale.lo), Math.abs(scale.hi));
+    const pen = ramp.getContext("2d");
+    const image = new ImageData(1, 256);
+    for (let row = 0; row < 256; row++) {
+      const value = scale.lo + ((255.5 - row) / 256) * (scale.hi - scale.lo);
+      if (Math.abs(value) < cut) continue; // Where the picture is seen, the bar lets the page through.
+      const grey = level(value, scale.hi, scale.signed);
+      const entry = 4 * indexOf(value, scale.lo, scale.hi, scale.signed);
+      image.data.set(map.color ? [grey, grey, grey, 255] : this.table.subarray(entry, entry + 4), 4 * row);
+    }
+    pen.putImageData(image, 0, 0);
+    const unit = map.unit && ` ${map.unit}`;
+    this.hi.textContent = say(scale.hi, 3) + unit;
+    this.lo.textContent = scale.hi === scale.lo ? "" : say(scale.lo, 3) + unit;
+    this.zero.textContent = scale.lo < 0 && scale.hi > 0 ? "0" : "";
+    this.zero.style.top = `${(100 * scale.hi) / (scale.hi - scale.lo || 1)}%`;
+    this.bar.title = this.model.get("scale") ? "The scale is locked" : "";
+    this.bar.classList.toggle("cnnviz-held", Boolean(this.model.get("scale")));
+  }
+
+  drawWords() {
+    const { model, map } = this;
+    const status = model.get("status");
+    const running = status.state === "running";
+    const caption = map?.label || model.get("label");
+    this.caption.textContent = caption;
+    this.static.hidden = !this.maps.silent;
+    this.canvas.setAttribute("aria-label", `${caption || "Picture"}. Arrow keys move the cross-hair.`);
+    this.note.hidden = Boolean(map) || !model.get("method");
+    this.note.textContent = `${model.get("method").replaceAll("_", " ")}: ${this.maps.silent ? "not kept in this page" : "no map yet"}`;
+
+    this.track.classList.toggle("cnnviz-on", running);
+    this.track.classList.toggle("cnnviz-unsure", running && status.progress === null);
+    this.fill.style.width = running && status.progress !== null ? `${100 * status.progress}%` : "";
+    if (running && status.progress !== null) this.track.setAttribute("aria-valuenow", String(Math.round(100 * status.progress)));
+    else this.track.removeAttribute("aria-valuenow");
+    if (status !== this.stopped && !sameRun(status, this.stopped)) this.stopped = null;
+    const words = this.opening ? `Opening ${this.opening}…` : status.state === "error" ? "" : status.text;
+    put(this.state, this.stopped ? "Stopping…" : words);
+    this.stop.hidden = !running;
+    this.stop.disabled = Boolean(this.stopped);
+    this.work.hidden = !running && !words;
+
+    const trouble = this.trouble();
+    this.alarm.hidden = !trouble || trouble === this.dismissed;
+    if (!this.alarm.hidden) put(this.wrong, trouble);
+
+    this.drawSpot();
+  }
+
+  trouble() {
+    const status = this.model.get("status");
+    return this.problem || this.model.get("error") || (status.state === "error" ? status.text || "Something went wrong." : "");
+  }
+
+  drawSpot() {
+    const { map, picture, cross } = this;
+    const { width, height } = this.size();
+    const inside = (spot) => spot && spot.x < width && spot.y < height;
+    const spot = inside(this.hover) ? this.hover : inside(cross) ? cross : null;
+    const words = spot && (picture || map) ? read(spot, picture, map, this.enlarged?.values, width, height) : [];
+    if (words.length) {
+      const text = words.map((pair) => pair.join(" ")).join(" · ");
+      if (this.readout.dataset.text !== text) {
+        this.readout.dataset.text = text;
+        this.readout.replaceChildren(...words.map(([name, value]) => make("span", {}, make("i", { textContent: `${name} ` }), make("b", { textContent: value }))));
+      }
+    } else {
+      this.readout.dataset.text = "";
+      put(this.readout, picture || map ? HINT : "");
+    }
+    this.across.hidden = this.down.hidden = !inside(cross);
+    if (inside(cross)) {
+      this.across.style.top = `${(100 * (cross.y + 0.5)) / height}%`;
+      this.down.style.left = `${(100 * (cross.x + 0.5)) / width}%`;
+    }
+    const coarse = map && spot && (2 * map.width <= width || 2 * map.height <= height);
+    this.cell.hidden = !coarse;
+    if (coarse) {
+      const { column, row } = cellAt(spot, map, width, height);
+      Object.assign(this.cell.style, {
+        left: `${(100 * column) / map.width}%`, top: `${(100 * row) / map.height}%`,
+        width: `${100 / map.width}%`, height: `${100 / map.height}%`,
+      });
+    }
+  }
+
+  drawTools() {
+    const { model, map } = this;
+    this.tools.hidden = !model.get("toolbar");
+    this.opacity.show(model.get("opacity"));
+    this.threshold.show(model.get("threshold"));
+    const names = Object.keys(model.get("tables"));
+    if (this.colormap.options.length !== names.length + 1) {
+      const options = ["", ...names].map((name) => make("option", { value: name, textContent: name || "Automatic" }));
+      this.colormap.replaceChildren(...options);
+    }
+    this.colormap.value = model.get("colormap");
+    this.colormap.disabled = Boolean(map?.color);
+    this.colormap.title = map?.color ? "This map has colours of its own" : "";
+    const locked = model.get("locked");
+    this.lock.setAttribute("aria-pressed", String(locked));
+    this.lock.querySelector("path").setAttribute("d", PADLOCK[locked ? "shut" : "open"]);
+    this.open.hidden = !model.get("openable");
+  }
+
+  /** @returns {Spot} */
+  spotAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const { width, height } = this.size();
+    return {
+      x: clamp(Math.floor(((event.clientX - box.left) / box.width) * width), 0, width - 1),
+      y: clamp(Math.floor(((event.clientY - box.top) / box.height) * height), 0, height - 1),
+    };
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- small things
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+const spotOf = (cursor) => (Number.isInteger(cursor?.x) && Number.isInteger(cursor?.y) ? { x: cursor.x, y: cursor.y } : null);
+
+/** Progress is news about the same run; a new state is not. */
+const sameRun = (status, before) => before !== null && status.state === before.state;
+
+/** Set a text only when it is another one, or a screen reader says it again. */
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @returns {any} */
+function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** A labelled slider from 0 to 100 with its value beside it. */
+function slider(name) {
+  const input = make("input", { type: "range", min: "0", max: "100", step: "1" });
+  const output = make("output", {});
+  const field = make("label", { className: "cnnviz-field" }, make("span", { textContent: name }), input, output);
+  const show = (share) => {
+    input.value = String(Math.round(100 * share));
+    input.setAttribute("aria-valuetext", `${Math.round(100 * share)} %`);
+    output.textContent = `${Math.round(100 * share)} %`;
+  };
+  return { field, input, show };
+}
+
+function padlock() {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  svg.innerHTML = `<path fill="none" stroke="currentColor" stroke-width="1.6"/><rect x="3" y="7" width="10" height="7" rx="1.5"/>`;
+  return svg;
+}
+
+function keys() {
+  return make("dl", {}, ...KEYS.flatMap(([key, does]) => [make("dt", { textContent: key }), make("dd", { textContent: does })]));
+}

@@ -1,0 +1,332 @@
+"""`ImageCanvas`: a picture under a coloured map, with everything that can be done to it without asking the network.
+
+The kernel sends the picture and each map once, as plain numbers; `image_canvas.js` keeps the maps, enlarges them, gives
+them their colours and answers the mouse and the keyboard. So opacity, threshold, colours, the read-out under the cursor
+and going back to a map that came before cost no round trip, and all of it still works while the kernel computes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+from numpy.typing import ArrayLike
+
+from cnnviz_widgets.results import Heatmap, PixelMap
+from cnnviz_widgets.views.colour import DIVERGING, SEQUENTIAL, lookup_table, scale_of
+from cnnviz_widgets.widgets.canvas_messages import OUTLIERS, check_map, check_picture, map_message, picture_message
+
+__all__ = ["ImageCanvas"]
+
+COLORMAPS = (SEQUENTIAL, "viridis", "cividis", "turbo", "gray", DIVERGING, "PuOr_r", "coolwarm")
+STATES = ("idle", "running", "done", "error", "stopped")
+LARGEST_FILE = 20_000_000
+
+
+class ImageCanvas(anywidget.AnyWidget):
+    """A picture, a map laid over it in colours, and the value under the cursor.
+
+    A map has a key, `"context|mode|method"`. The canvas shows the map whose key its three traits `context`, `mode` and
+    `method` spell, and never another one: where that map has not come yet, the bare picture is shown and the front end
+    asks for it once (`on_need`). Link those traits to menus with `ipywidgets.jslink` and switching between maps that
+    have been shown before happens in the browser alone.
+
+    Attributes:
+        picture: {width, height, data (RGB bytes), id}; set it with `show_picture`.
+        incoming: The newest map; set it with `show_map` or `publish`. The front end keeps the last 64.
+        context, mode, method: What is wanted; the method's name stands in for a map that has not come yet.
+        opacity: Of the map, 0 (only the picture) to 1 (only the map).
+        threshold: Values of a smaller magnitude than this share of the scale are not drawn, 0 to 1.
+        colormap: A matplotlib name, or "" for the usual one: sequential, or diverging about zero for a signed map.
+        scale: [lo, hi] for all maps, to compare them (also those of two canvases); None for each map's own.
+        locked: Whether `scale` is held; the front end's lock button fills `scale` from the map on the screen.
+        cursor: {x, y} of the pixel that was clicked, or chosen with the arrow keys and Enter; {} before that.
+        status: {state, text, progress}; set it with `report`.
+        error: What went wrong, shown in a box under the picture; "" when nothing did.
+        label: The caption above the picture when the map brings none.
+        zoom: Screen pixels for one of the picture's, 0 to choose; never wider than the cell.
+        toolbar: Whether opacity, threshold, colours and lock are shown under the picture.
+
+    Raises:
+        traitlets.TraitError: Any of these set to something impossible; the canvas stays as it was.
+
+    Example:
+        canvas = ImageCanvas()
+        canvas.show_map(grad_cam(engine, samples["cat"]))
+        canvas
+    """
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+
+    picture = t.Dict().tag(sync=True, echo_update=False)
+    incoming = t.Dict().tag(sync=True, echo_update=False)
+    context = t.Unicode("").tag(sync=True)
+    mode = t.Unicode("").tag(sync=True)
+    method = t.Unicode("").tag(sync=True)
+    opacity = t.Float(0.55, min=0, max=1).tag(sync=True)
+    threshold = t.Float(0.0, min=0, max=1).tag(sync=True)
+    colormap = t.Unicode("").tag(sync=True)
+    scale = t.List(t.Float(), default_value=None, allow_none=True).tag(sync=True)
+    locked = t.Bool(False).tag(sync=True)
+    cursor = t.Dict().tag(sync=True, echo_update=False)
+    status = t.Dict({"state": "idle", "text": "", "progress": None}).tag(sync=True)
+    error = t.Unicode("").tag(sync=True)
+    label = t.Unicode("").tag(sync=True)
+    zoom = t.Int(0, min=0, max=64).tag(sync=True)
+    toolbar = t.Bool(True).tag(sync=True)
+    openable = t.Bool(False, help="whether pictures can be dropped here; `on_file` sets it").tag(sync=True)
+    tables = t.Dict(help="256 RGBA colours for each colormap").tag(sync=True, echo_update=False)
+    automatic = t.Dict({"sequential": SEQUENTIAL, "diverging": DIVERGING}).tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self._publishing = threading.RLock()
+        self._callbacks: dict[str, list[Callable[..., object]]] = {"need": [], "stop": [], "file": []}
+        super().__init__(**traits)
+        self.on_msg(self._answer)
+
+    def __repr__(self) -> str:
+        if not self.picture and not self.incoming:
+            return "ImageCanvas(empty)"
+        size = f"{self.picture['width']}x{self.picture['height']}" if self.picture else "no picture"
+        newest = f"map {self.incoming['key']!r}" if self.incoming else "no map"
+        return f"ImageCanvas({size}, {newest})"
+
+    @property
+    def wanted(self) -> str:
+        """The key of the map that is to be seen: `"context|mode|method"`."""
+        return f"{self.context}|{self.mode}|{self.method}"
+
+    def show_picture(self, image: ArrayLike) -> None:
+        """Put this picture under the map: (H, W, 3) uint8, the very pixels that the network saw.
+
+        Raises:
+            TypeError: Not uint8.
+            ValueError: Another shape, or empty.
+        """
+        self._send_trait("picture", picture_message(image))
+
+    def show_map(
+        self,
+        source: Heatmap | PixelMap | ArrayLike,
+        *,
+        key: str | None = None,
+        label: str | None = None,
+        signed: bool | None = None,
+    ) -> None:
+        """Lay a result, or an array of your own, over the picture.
+
+        A result brings its picture along (shown when its key is the wanted one), its label and its scale. A `Heatmap`
+        travels at the layer's own resolution (`raw`) and is enlarged in the browser; the cursor reads both.
+
+        Args:
+            source: A `Heatmap`, a `PixelMap`, or an array (h, w), or (3, h, w) for values of red, green and blue.
+            key: `"context|mode|method"`; by default the wanted one, so that the map is seen at once.
+            label: The caption; by default the result's method, target and layer.
+            signed: Whether colours centre on zero; by default what the result says, or whether an array goes below 0.
+        """
+        key = self.wanted if key is None else key
+        if not isinstance(source, Heatmap | PixelMap):
+            self.publish(key, source, signed=signed, label=label or "")
+            return
+        signed = source.signed if signed is None else signed
+        name = " · ".join(filter(None, (source.method, source.target_name, source.layer)))
+        values = source.values
+        # Colours are those of the enlarged map, so that the canvas and the result's own figure agree.
+        limits = scale_of(values, signed, percentile=OUTLIERS if len(values) == 3 and values.ndim == 3 else None)
+        if isinstance(source, Heatmap) and source.raw.size < values.size:
+            values = source.raw
+        self.publish(
+            key,
+            values,
+            lo=limits.lo,
+            hi=limits.hi,
+            signed=signed,
+            label=name if label is None else label,
+            picture=source.image,
+        )
+        if key == self.wanted:
+            self.show_picture(source.image)
+
+    def publish(
+        self,
+        key: str,
+        values: ArrayLike,
+        *,
+        lo: float | None = None,
+        hi: float | None = None,
+        signed: bool | None = None,
+        label: str = "",
+        unit: str = "",
+        picture: ArrayLike | None = None,
+    ) -> None:
+        """Send one map to the front end, which keeps it under its key and shows it if that is the wanted one.
+
+        May be called from any thread, by one at a time. Do not wrap it in `hold_sync`: of two maps only the last would
+        arrive.
+
+        Args:
+            key: `"context|mode|method"`.
+            values: (h, w), or (3, h, w) to be drawn as colours about mid grey; NaN is drawn transparent.
+            lo: The value of the first colour; by default `views.colour.scale_of` decides.
+            hi: The value of the last colour.
+            signed: Colours centre on zero (then lo == -hi); by default whether some value is below zero.
+            label: The caption.
+            unit: Written behind the numbers of the colour bar.
+            picture: The picture that the map belongs to; given, the map is never drawn over another one.
+
+        Raises:
+            TypeError: Values that are not real numbers.
+            ValueError: Another shape, infinite values, lo above hi, or a signed scale that is not centred on zero.
+        """
+        message = map_message(values, lo, hi, signed)
+        owner = "" if picture is None else picture_message(picture)["id"]
+        self._send_trait("incoming", {"key": str(key), "label": label, "unit": unit, "picture": owner, **message})
+
+    def report(self, state: str, text: str = "", progress: float | None = None) -> None:
+        """Say what the kernel is doing: "idle", "running" (with a Stop button), "done", "stopped" or "error".
+
+        Args:
+            state: One of these.
+            text: Shown beside the progress bar; for "error" the message in the box.
+            progress: 0 to 1, or None while it is not known.
+        """
+        self._send_trait("status", {"state": state, "text": text, "progress": progress})
+
+    def on_need(self, callback: Callable[[str], object]) -> Callable[[], None]:
+        """Call `callback(key)` when a map is wanted that the front end does not have; returns how to take that back.
+
+        The key is what counts: the traits `context`, `mode` and `method` may arrive in the kernel a moment later.
+        """
+        return self._register("need", callback)
+
+    def on_stop(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call `callback()` when Stop is pressed; returns how to take that back."""
+        return self._register("stop", callback)
+
+    def on_file(self, callback: Callable[[str, bytes], object]) -> Callable[[], None]:
+        """Call `callback(name, content)` for a picture that is dropped, pasted or opened; returns how to take it back.
+
+        An exception that the callback raises is shown under the picture.
+        """
+        undo = self._register("file", callback)
+        self.openable = True
+        return undo
+
+    def _register(self, kind: str, callback: Callable[..., object]) -> Callable[[], None]:
+        self._callbacks[kind].append(callback)
+
+        def undo() -> None:
+            if callback in self._callbacks[kind]:
+                self._callbacks[kind].remove(callback)
+            if kind == "file" and not self._callbacks[kind]:
+                self.openable = False
+
+        return undo
+
+    def _answer(self, _widget: object, content: object, buffers: list[Any]) -> None:
+        """A message of the front end; what goes wrong in a callback is shown there, because a log is never read."""
+        self.send({"type": "here"})  # The front end knows by this that it is no static page.
+        try:
+            match content:
+                case {"type": "need", "key": str(key)}:
+                    self._call("need", key)
+                case {"type": "stop"}:
+                    self._call("stop")
+                case {"type": "file", "name": str(name)} if buffers:
+                    self.error = ""  # So that the same message a second time is news.
+                    if len(buffers[0]) > LARGEST_FILE:
+                        raise ValueError(f"{name} is larger than {LARGEST_FILE // 1_000_000} MB")
+                    self._call("file", name, bytes(buffers[0]))
+        except Exception as error:
+            self.error = str(error) or type(error).__name__
+
+    def _call(self, kind: str, *arguments: object) -> None:
+        for callback in list(self._callbacks[kind]):
+            callback(*arguments)
+
+    def _send_trait(self, name: str, value: object) -> None:
+        with self._alone():
+            self.set_trait(name, value)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take what the front end changed (called by ipywidgets)."""
+        with self._alone():
+            super().set_state(sync_data)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # While traitlets applies an update of the front end it swaps the method that announces changes, and a map set
+        # in another thread at that moment could go unannounced. An observer that waits for the publishing thread must
+        # not hang for ever, though: after a second that rare loss is the lesser evil.
+        held = self._publishing.acquire(timeout=1.0)
+        try:
+            yield
+        finally:
+            if held:
+                self._publishing.release()
+
+    @t.default("tables")
+    def _usual_tables(self) -> dict[str, bytes]:
+        return {name: lookup_table(name).tobytes() for name in COLORMAPS}
+
+    @t.validate("colormap")
+    def _known_colormap(self, proposal: Any) -> str:
+        name = proposal["value"]
+        if name and name not in self.tables:
+            try:  # Any of matplotlib's may be named, and joins the menu.
+                self.tables = {**self.tables, name: lookup_table(name).tobytes()}
+            except ValueError as error:
+                raise t.TraitError(str(error)) from None
+        return name
+
+    @t.validate("tables")
+    def _whole_tables(self, proposal: Any) -> dict[str, bytes]:
+        for name, table in proposal["value"].items():
+            if not isinstance(table, bytes) or len(table) != 1024:
+                raise t.TraitError(f"the table of colormap {name!r} is 1024 bytes: 256 colours RGBA")
+        return proposal["value"]
+
+    @t.validate("scale")
+    def _rising_scale(self, proposal: Any) -> list[float] | None:
+        limits = proposal["value"]
+        if limits is None:
+            return None
+        if len(limits) != 2 or not all(map(math.isfinite, limits)) or limits[0] > limits[1]:
+            raise t.TraitError(f"a scale is [lo, hi] with lo at most hi, both finite, or None; not {limits}")
+        return limits
+
+    @t.observe("scale", "locked")
+    def _lock_follows_scale(self, change: Any) -> None:
+        if change["name"] == "scale":
+            self.locked = self.scale is not None
+        elif not self.locked:
+            self.scale = None
+
+    @t.validate("status")
+    def _known_status(self, proposal: Any) -> dict[str, Any]:
+        status = {"text": "", "progress": None, **proposal["value"]}
+        if status.get("state") not in STATES:
+            raise t.TraitError(f"a status has a state, one of {', '.join(STATES)}, not {status.get('state')!r}")
+        progress = status["progress"]
+        if progress is not None and not (isinstance(progress, int | float) and 0 <= progress <= 1):
+            raise t.TraitError(f"progress goes from 0 to 1, or is None; not {progress!r}")
+        return {**status, "text": str(status["text"])}
+
+    @t.validate("picture")
+    def _whole_picture(self, proposal: Any) -> dict[str, Any]:
+        if proposal["value"]:
+            check_picture(proposal["value"])
+        return proposal["value"]
+
+    @t.validate("incoming")
+    def _whole_map(self, proposal: Any) -> dict[str, Any]:
+        if proposal["value"]:
+            check_map(proposal["value"])
+        return proposal["value"]
