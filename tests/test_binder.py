@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text("utf-8"))
 CONDA = [line for line in ENVIRONMENT["dependencies"] if isinstance(line, str)]
 PIP = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
-PINS = {canonicalize_name(pin.name): pin for pin in map(Requirement, (line for line in PIP if line[0] != "-"))}
+PINS: dict[str, Requirement] = {
+    canonicalize_name(pin.name): pin for pin in map(Requirement, (line for line in PIP if line[0] != "-"))
+}
 
 
 def _version(pin: Requirement) -> str:
