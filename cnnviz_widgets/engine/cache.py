@@ -1,0 +1,110 @@
+"""What an engine remembers between calls: a bounded store that forgets when the network changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+class Cache:
+    """Computed values by key, valid for one state of the network; the least recently used go first.
+
+    Example:
+        ``engine.cache.clear()`` forgets everything (nothing else is needed after training: it notices).
+    """
+
+    def __init__(self, max_bytes: int = 256 * 2**20) -> None:
+        """Make an empty cache that holds about `max_bytes` of tensors and arrays."""
+        self.max_bytes = max_bytes
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+        self._state: Hashable = None
+        self._lock = threading.Lock()
+
+    def get(self, state: Hashable, key: Hashable, compute: Callable[[], T]) -> T:
+        """The value of `key` for the network in `state` (see `state_of`), computed when it is not there."""
+        with self._lock:
+            if state != self._state:
+                self._forget()
+                self._state = state
+            elif key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key][0]
+        value = compute()  # outside the lock: another thread's look-up need not wait for it
+        size = _bytes_in(value)
+        with self._lock:
+            if state == self._state and key not in self._entries and size <= self.max_bytes:
+                self._entries[key] = (value, size)
+                self._bytes += size
+                while self._bytes > self.max_bytes:
+                    self._bytes -= self._entries.popitem(last=False)[1][1]
+        return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._forget()
+
+    def __len__(self) -> int:
+        """How many values are kept."""
+        return len(self._entries)
+
+    def _forget(self) -> None:
+        self._entries.clear()
+        self._bytes = 0
+
+
+def state_of(module: nn.Module) -> Hashable:
+    """A value that changes whenever the network could compute something else.
+
+    It names every module, its plain settings and its hooks, and every parameter and buffer with its version counter,
+    which each in-place update (an optimiser's step, `load_state_dict`) raises. A few sampled elements stand in for
+    the updates that the counter misses, those written through `.data`.
+    """
+    parts: list[Hashable] = []
+    tensors: list[Tensor] = []
+    for part in module.modules():
+        settings = tuple(v for k, v in part.__dict__.items() if type(v) in _PLAIN and k != "training")
+        hooks = (*part._forward_hooks, *part._forward_pre_hooks)
+        parts.append((id(part), type(part), settings, hooks))
+        tensors += [t for t in (*part._parameters.values(), *part._buffers.values()) if t is not None]
+    for tensor in tensors:
+        version = None if tensor.is_inference() else tensor._version
+        parts.append((id(tensor), tensor.data_ptr() if tensor.device.type != "meta" else 0, version))
+    return tuple(parts), _sample(tensors)
+
+
+_PLAIN = (int, float, bool, str)
+
+
+def _sample(tensors: list[Tensor]) -> Hashable:
+    """Three elements of each tensor; read in one go for each device."""
+    by_device: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.numel() and tensor.is_floating_point() and tensor.device.type != "meta":
+            flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach().flatten()[:1]
+            by_device.setdefault(tensor.device, []).append(flat[:: max(1, (flat.numel() - 1) // 2)][:3].double())
+    return tuple(torch.cat(parts).cpu().numpy().tobytes() for parts in by_device.values())
+
+
+def _bytes_in(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_in, value.values()))
+    if is_dataclass(value):
+        return sum(_bytes_in(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return sum(map(_bytes_in, value))
+    return 0

@@ -1,0 +1,119 @@
+"""One run of the network that keeps what chosen layers put out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Run:
+    """What one forward pass gave: class scores (N, classes) and the tensors that were asked for, by layer name."""
+
+    scores: Tensor
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+
+
+def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequence[str] = ()) -> Run:
+    """Run a stand-in of the network (see `shadow`) on `x` and keep outputs and inputs of layers.
+
+    A kept tensor is what the layer put out, also when an in-place operation follows: the network goes on with a copy of
+    it. With gradients on, the kept tensor lies on the path from input to score, so gradients with respect to it are
+    right. A layer that runs several times in a pass (a shared ReLU) gives its last call; ``"name#1"`` asks for the
+    first.
+
+    Raises:
+        LookupError: a layer did not run, or gave no tensor.
+    """
+    kept = Run(x)
+    modules = dict(twin.named_modules())
+    wanted: dict[str, dict[int, str]] = {}
+    for name in outputs:
+        module, _, number = name.partition("#")
+        wanted.setdefault(module, {})[int(number or 0)] = name
+    for name, calls in wanted.items():
+        modules[name].register_forward_hook(_keeper(kept.outputs, calls))
+    for name in inputs:
+        modules[name].register_forward_pre_hook(_input_keeper(kept.inputs, name))
+    kept.scores = scores_of(twin(x.clone() if x.requires_grad else x))  # a leaf could not be changed in place
+    for name in outputs:
+        if name not in kept.outputs:
+            raise LookupError(f"layer {name!r} gave no tensor in this run; layers that do are listed in engine.layers")
+    return kept
+
+
+def scores_of(output: Any) -> Tensor:
+    """The class scores (N, classes) in whatever a classifier returns.
+
+    Raises:
+        TypeError: there is no such tensor in it.
+        ValueError: it holds maps, not scores.
+    """
+    found = output
+    if isinstance(found, Mapping):
+        found = found.get("logits", next(iter(found.values()), None))
+    elif hasattr(found, "logits"):
+        found = found.logits
+    elif isinstance(found, (tuple, list)) and found:
+        found = found[0]
+    if not isinstance(found, Tensor):
+        raise TypeError(f"the network returned {type(output).__name__}, wanted class scores as a tensor (N, classes)")
+    if found.ndim == 4 and found.shape[2:] == (1, 1):
+        found = found.flatten(1)
+    if found.ndim != 2:
+        raise ValueError(
+            f"the network returned a tensor of shape {tuple(found.shape)}, wanted class scores (N, classes); "
+            "a network that ends in maps can be explained through a wrapper that reduces them to scores"
+        )
+    return found
+
+
+def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
+    count = 0
+
+    def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+        nonlocal count
+        count += 1
+        names = [calls[number] for number in (0, count) if number in calls]
+        tensor = first_tensor(output)
+        if not names or tensor is None:
+            return None
+        kept = tensor.clone()
+        store.update(dict.fromkeys(names, kept))
+        if not torch.is_grad_enabled():
+            return None  # whatever happens to the network's own tensor, ours is another
+        return _with_first(output, kept.clone())
+
+    return hook
+
+
+def _input_keeper(store: dict[str, Tensor], name: str) -> Any:
+    def hook(_module: nn.Module, args: Any) -> None:
+        tensor = first_tensor(args)
+        if tensor is not None:
+            store[name] = tensor.detach().clone()
+
+    return hook
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """The tensor itself, or the first one of a tuple or list."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (tuple, list)):
+        return next((item for item in value if isinstance(item, Tensor)), None)
+    return None
+
+
+def _with_first(value: Any, replacement: Tensor) -> Any:
+    if isinstance(value, Tensor):
+        return replacement
+    items = list(value)
+    place = next(number for number, item in enumerate(items) if isinstance(item, Tensor))
+    items[place] = replacement
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)

@@ -1,0 +1,470 @@
+"""The engine: a network kept live, with the picture it sees, the classes it knows and everything inside it."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+import weakref
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from cnnviz_widgets.data import ImageLike, as_picture
+from cnnviz_widgets.engine import device as devices
+from cnnviz_widgets.engine.backward import Rule, Unpool, backward
+from cnnviz_widgets.engine.cache import Cache, state_of
+from cnnviz_widgets.engine.capture import Run, run
+from cnnviz_widgets.engine.jobs import Worker, checkpoint, current_job
+from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
+from cnnviz_widgets.engine.shadow import shadow, unwrap
+from cnnviz_widgets.engine.targets import Objective, Score, Target, check_unit, find_class, make_objective
+from cnnviz_widgets.models import Preprocessing, imagenet_categories, load
+from cnnviz_widgets.results import Predictions, Unit
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a backward pass gave, for N pictures: their scores (N,), the gradient at the input (N, C, H, W), and for
+    each layer asked for its output and the gradient there, as (N, C, h, w) for maps. A layer that the score does not
+    depend on is missing from `gradients`; an input that it does not depend on has zeros.
+    """
+
+    scores: Tensor
+    input: Tensor | None
+    outputs: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+class Engine:
+    """A network to look into: give it a name or your own module, then pass it to every method and widget.
+
+    The module stays yours. Every run goes through a stand-in that shares the weights and nothing else (see
+    `engine.shadow`), so modes, hooks, gradients and settings are never touched, and what you train in another cell is
+    seen by the next call.
+
+    Args:
+        model: ``"squeezenet1_1"`` (bundled, offline), ``"efficientnet_lite0"`` (extra), the name of any torchvision
+            classifier (downloads its weights), or any `torch.nn.Module` that maps (N, C, H, W) to scores (N, classes).
+        device: where to compute; by default cuda, else mps, else cpu. A module that lies elsewhere is not moved: a
+            copy of its weights is, and is renewed when they change.
+        transform: for your own module: what makes its input (C, H, W) from an RGB PIL picture (any torchvision
+            transform or callable, or a `Preprocessing`). Left out, ImageNet's usual one is taken, with a warning.
+        categories: for your own module: the names of its classes, or a dict from index to name.
+        dtype: number type to compute in; by default the weights' own. ``torch.float64`` for checks.
+        batch_size: pictures at once in long computations; chosen by device and free memory when left out.
+
+    Raises:
+        ValueError: unknown name or device, a transform without a way back, categories that do not fit.
+        TypeError: `model` is neither a name nor a module.
+        WeightsUnavailable: the weights of a named network are not here and cannot be downloaded.
+
+    Example:
+        >>> engine = Engine("squeezenet1_1")
+        >>> grad_cam(engine, samples["cat"])
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        *,
+        device: str | torch.device | None = None,
+        transform: Callable[[Image.Image], object] | None = None,
+        categories: Sequence[str] | Mapping[int, str] | None = None,
+        dtype: torch.dtype | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise ValueError(f"dtype={dtype!r}; wanted a floating point type such as torch.float32 or torch.float64")
+        if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
+            raise ValueError(f"batch_size={batch_size!r}; wanted a whole number from 1 up, or None")
+        self._assumed: list[str] = []
+        if isinstance(model, str):
+            network = load(model)
+            self.model: nn.Module = network.module
+            self.name = model
+            transform = transform or network.preprocessing
+            names: Sequence[str] | None = network.categories if categories is None else _names(categories)
+        elif isinstance(model, nn.Module):
+            self.model, self.name = model, type(unwrap(model)).__name__
+            names = None if categories is None else _names(categories)
+            if transform is None:
+                self._assumed.append("transform (taken: ImageNet's, short side 256, centre 224, usual mean and std)")
+        else:
+            raise TypeError(
+                f"model is {type(model).__name__}; wanted a name such as 'squeezenet1_1' or a torch.nn.Module"
+            )
+        self.preprocessing = Preprocessing.of(transform)
+        self._network = unwrap(self.model)
+        here, own_dtype = devices.home(self._network)
+        self.device = devices.choose_device(device)
+        self.dtype = dtype or own_dtype
+        if device is None and devices.is_split(self._network):
+            self.device = here  # spread over several devices on purpose: leave it so
+        same = self.device == here and self.dtype == own_dtype or (device is None and devices.is_split(self._network))
+        self._placement = None if same else devices.Placement(self.device, self.dtype)
+        self._batch_size = batch_size
+        self._names = names
+        self.cache = Cache()
+        self.worker = Worker(f"cnnviz engine {self.name}")
+        weakref.finalize(self, self.worker.close)
+        if names is not None and not isinstance(model, str):
+            self._check_names(names)
+        if self._assumed:
+            warnings.warn(
+                f"Engine({self.name}) was given no {'; no '.join(self._assumed)}. If the network was trained on other "
+                "input, everything shown is wrong: pass transform=",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        """``Engine(squeezenet1_1 on cpu, float32)``."""
+        return f"Engine({self.name} on {self.device}, {str(self.dtype).removeprefix('torch.')})"
+
+    # --- pictures in, pictures out ------------------------------------------------------------------------------------
+
+    def prepare(self, image: ImageLike) -> Tensor:
+        """The network's input (1, C, H, W) for a picture, on the engine's device.
+
+        Raises:
+            ImageError: `image` is no picture (see `cnnviz_widgets.data.as_picture`).
+        """
+        tensor = self.preprocessing(as_picture(image))[None].to(self.dtype)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def display(self, tensor: Tensor) -> NDArray[np.uint8]:
+        """The inverse of `prepare`: the pixels (H, W, 3) that the network saw in an input (1, C, H, W) or (C, H, W)."""
+        single = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
+        if single.ndim != 3:
+            raise ValueError(f"display takes one input (1, C, H, W) or (C, H, W), not {tuple(tensor.shape)}")
+        return self.preprocessing.inverse(single)
+
+    # --- classes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The names of the classes, one for each output."""
+        if self._names is None:
+            count = self._count_classes()
+            names = imagenet_categories()
+            self._names = names if count == len(names) else tuple(f"class {n}" for n in range(count))
+        return tuple(self._names)
+
+    def scores(self, images: ImageLike | Sequence[ImageLike]) -> NDArray[np.float32]:
+        """Class scores (logits) of one picture or several: (N, classes), N = 1 for one."""
+        return self.logits(self._prepare_all(images)).float().cpu().numpy()
+
+    def predict(self, image: ImageLike, top: int = 5) -> Predictions:
+        """The `top` most probable classes of a picture, best first; shows itself as bars.
+
+        Example:
+            >>> engine.predict(samples["cat"])
+        """
+        if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
+            raise ValueError(f"top={top!r}; wanted a whole number from 1 up")
+        x = self.prepare(image)
+        scores = self._single_scores(x)[0].cpu().double()  # not every device has double precision
+        order = scores.argsort(descending=True, stable=True)[: int(top)]
+        indices = order.numpy()
+        return Predictions(
+            image=self.display(x),
+            method="predict",
+            target=None,
+            parameters={"top": int(top)},
+            names=tuple(self.categories[n] for n in indices),
+            probabilities=scores.softmax(0)[order].float().numpy(),
+            scores=scores[order].float().numpy(),
+            indices=indices,
+        )
+
+    def objective(
+        self,
+        x: Tensor,
+        target: Target | None = None,
+        against: Target | None = None,
+        score: Score = "logit",
+    ) -> Objective:
+        """What a method explains, checked and named: the class or unit `target`, minus `against` for a contrast.
+
+        Args:
+            x: the prepared picture; its most probable class is the target when none is given.
+            target: class index, class name, or `Unit`.
+            against: the second of a contrast, likewise.
+            score: ``"logit"``, ``"probability"`` or ``"log_probability"``, for classes.
+
+        Raises:
+            KeyError, IndexError: no such class, layer or channel; near names are suggested.
+            ValueError: a contrast of something with itself.
+        """
+        wanted = int(self._single_scores(x)[0].argmax()) if target is None else self._resolve(target, x)
+        second = None if against is None else self._resolve(against, x)
+        units = isinstance(wanted, Unit) or isinstance(second, Unit)
+        return make_objective(wanted, second, score, self.layers_for(x) if units else None, self.categories)
+
+    # --- the inside ---------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> Layers:
+        """The table of all layers: name, kind, output shape, parameters, receptive field; for a picture of usual
+        size."""
+        return self.layers_for(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104))))
+
+    def layers_for(self, x: Tensor) -> Layers:
+        """The table of layers for inputs of the shape of `x` (N, C, H, W)."""
+        one = x[:1].detach()
+        return self._remember(("layers", tuple(one.shape)), lambda: self._tabulate(one))
+
+    def capture(self, image: ImageLike | Sequence[ImageLike], layers: str | Sequence[str]) -> dict[str, Tensor]:
+        """What layers put out for a picture (or several): by name, (N, C, h, w) for maps, as the layer gave it.
+
+        ``"name#1"`` is the first call of a layer that runs several times in a pass; the bare name is the last.
+
+        Raises:
+            KeyError: no such layer; near names are suggested.
+
+        Example:
+            >>> engine.capture(samples["cat"], "features.12")["features.12"].shape
+            torch.Size([1, 512, 13, 13])
+        """
+        names = [layers] if isinstance(layers, str) else list(layers)
+        return self.outputs(self._prepare_all(image), names)
+
+    def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """`capture` for prepared inputs."""
+        table = self.layers_for(x)
+        axes = {name: self._captured(table, name).axes for name in layers}
+        kept = self.run(x, layers)
+        return {name: _permuted(kept.outputs[name], axes[name]) for name in layers}
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The user's own modules by name; for reading their weights and settings."""
+        return dict(self._network.named_modules())
+
+    def run(self, x: Tensor, outputs: Sequence[str] = (), inputs: Sequence[str] = ()) -> Run:
+        """One forward pass of prepared inputs that keeps outputs and inputs of layers, beside the scores; no gradient.
+
+        Kept tensors are as the layers gave them; `capture` is the same for pictures, with maps as (N, C, h, w).
+        """
+        with torch.inference_mode(), devices.exact(self.device):
+            return run(self._twin(), self._laid_out(x), outputs, inputs)
+
+    def last_maps(self, x: Tensor, before: str | None = None) -> str:
+        """The name of the last layer that still has a spatial extent, found by running the network on `x`.
+
+        The classifier is left out: SqueezeNet's class maps have an extent too, but they are its scores, not what it
+        scores. Of several layers that pass on the same maps it is the first that runs once.
+
+        Args:
+            x: a prepared picture.
+            before: look only at what finished before this layer began to (for a unit of that layer).
+
+        Raises:
+            ValueError: the network has no such layer.
+        """
+        table = self.layers_for(x)
+        ran = table.in_order()
+        if before is None:
+            limit = self._classifier(x, ran)
+        else:
+            limit = next((n for n, row in enumerate(ran) if _related(row.name, before)), len(ran))
+        maps = [row for row in ran[:limit] if row.spatial]
+        if not maps:
+            raise ValueError(
+                f"{self.name} has no layer with a spatial extent{'' if before is None else f' before {before!r}'} for "
+                f"an input of {x.shape[-2]}x{x.shape[-1]}; pixel attributions (saliency) need none"
+            )
+        source = maps[-1].same_as or maps[-1].name
+        family = [row for row in ran if source in (row.name, row.same_as)]
+        return next((row.name for row in family if row.calls == 1), source)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Scores (N, classes) of prepared inputs, in batches that fit in memory; no gradient."""
+        return torch.cat(self.in_batches(x, lambda part: self.run(part).scores))
+
+    def values(self, x: Tensor, objective: Objective) -> Tensor:
+        """The objective (N,) of prepared inputs, in batches that fit in memory; no gradient."""
+        return torch.cat(self.in_batches(x, lambda part: objective(self.run(part, objective.layers))))
+
+    def gradients(
+        self,
+        x: Tensor,
+        objective: Objective,
+        layers: Sequence[str] = (),
+        *,
+        rule: Rule = "gradient",
+        unpool: Unpool = "gradient",
+        at_input: bool = True,
+    ) -> Gradients:
+        """Run prepared inputs forward and their score back: gradients at the input and at `layers`, under a rule.
+
+        Nobody's `.grad` is written. The rules are those of `engine.backward`.
+
+        Raises:
+            NoRuleError: the rule cannot be right on this network.
+            LookupError: a layer did not run.
+        """
+        names = tuple(dict.fromkeys(layers))
+        table = self.layers_for(x) if names else {}
+        axes = {name: self._captured(table, name).axes for name in names}
+
+        def compute() -> Gradients:
+            checkpoint()
+            with torch.inference_mode(False), torch.enable_grad(), devices.exact(self.device):
+                # a fresh tensor: the caller's is never made to require a gradient, and inference tensors cannot
+                leaf = self._laid_out(x).detach().clone().requires_grad_()
+                kept = run(self._twin(), leaf, list(dict.fromkeys((*names, *objective.layers))))
+                scores = objective(kept)
+                wanted = [*([leaf] if at_input else []), *(kept.outputs[name] for name in names)]
+                found = backward(scores, wanted, rule, unpool)
+            first = found.pop(0) if at_input else None
+            return Gradients(
+                scores.detach(),
+                torch.zeros_like(x) if at_input and first is None else first,
+                {name: _permuted(kept.outputs[name].detach(), axes[name]) for name in names},
+                {
+                    name: _permuted(value, axes[name])
+                    for name, value in zip(names, found, strict=True)
+                    if value is not None
+                },
+            )
+
+        if len(x) > 1:
+            return compute()
+        return self._remember(("gradients", _key(x), objective, names, rule, unpool, at_input), compute)
+
+    # --- batches and memory -------------------------------------------------------------------------------------------
+
+    def batch_size(self, x: Tensor) -> int:
+        """How many inputs like `x` go through the network at once."""
+        if self._batch_size is None:
+            values = sum(int(np.prod(row.shape)) * row.calls for row in self.layers_for(x).values() if row.shape)
+            return devices.default_batch(self.device, 4 * values * self.dtype.itemsize)
+        return self._batch_size
+
+    def in_batches(self, items: Tensor, compute: Callable[[Tensor], T], like: Tensor | None = None) -> list[T]:
+        """`compute` on parts of `items` (N, ...) that fit in memory; what it gave, part by part.
+
+        A job can be stopped between two parts and reports each. Out of memory, the part is halved and the engine
+        remembers the smaller size.
+
+        Args:
+            items: prepared inputs, or numbers or weights from which `compute` makes them.
+            compute: must have no effect when it raises.
+            like: an input such as `compute` makes; `items` itself when left out.
+        """
+        results: list[T] = []
+        start, job = 0, current_job()
+        while start < len(items):
+            checkpoint()
+            part = items[start : start + self.batch_size(items if like is None else like)]
+            try:
+                results.append(compute(part))
+            except Exception as error:
+                if len(part) == 1 or not devices.out_of_memory(error):
+                    raise
+                self._batch_size = len(part) // 2
+            else:
+                start += len(part)
+                if job is not None and len(items) > len(part):
+                    job.report(start, len(items))
+                continue
+            devices.free_memory()  # out of the handler, whose error holds what did not fit
+        return results
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _prepare_all(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
+        """One batch (N, C, H, W) of one picture or several."""
+        many: Sequence[ImageLike] = images if isinstance(images, (list, tuple)) else [cast(ImageLike, images)]
+        if not many:
+            raise ValueError("no picture at all was given; give one or more")
+        tensors = [self.prepare(image) for image in many]
+        shapes = {tuple(tensor.shape) for tensor in tensors}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"after the transform the pictures differ in shape: {sorted(shapes)}; give them one by one"
+            )
+        return torch.cat(tensors)
+
+    def _twin(self) -> nn.Module:
+        return shadow(self._network, self._placement)
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        # Channels last is up to twice as fast for float32 convolutions; float64 has no such kernels.
+        fast = x.ndim == 4 and self.dtype != torch.float64
+        return x.contiguous(memory_format=torch.channels_last) if fast else x
+
+    def _remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        return self.cache.get(state_of(self._network), key, compute)
+
+    def _single_scores(self, x: Tensor) -> Tensor:
+        return self._remember(("scores", _key(x)), lambda: self.logits(x))
+
+    def _tabulate(self, x: Tensor) -> Layers:
+        with devices.exact(self.device):
+            return tabulate(self._twin(), x.clone(), self.name)
+
+    def _captured(self, table: Mapping[str, Layer], name: str) -> Layer:
+        row = table[name]
+        if not row.shape:
+            raise LookupError(f"layer {name!r} of {self.name} cannot be captured: it {row.note or 'gives no tensor'}")
+        return row
+
+    def _resolve(self, target: Target, x: Tensor) -> int | Unit:
+        if isinstance(target, Unit):
+            return check_unit(target, self.layers_for(x)[target.layer])
+        return find_class(target, self.categories)
+
+    def _classifier(self, x: Tensor, ran: Sequence[Layer]) -> int:
+        """The place in `ran` of the layer that makes the class scores; its end when there is none."""
+        classes = self._single_scores(x).shape[1]
+        parents = {row.name.rpartition(".")[0] for row in ran}
+        for number in range(len(ran) - 1, -1, -1):
+            row = ran[number]
+            if row.parameters and row.name not in parents:
+                return number if row.shape and row.shape[0] == classes else len(ran)
+        return len(ran)
+
+    def _count_classes(self) -> int:
+        return self._single_scores(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104)))).shape[1]
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        count = self._count_classes()
+        if len(names) != count:
+            raise ValueError(f"{len(names)} categories for a network of {count} outputs; give one name for each")
+
+
+def _names(categories: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+    if isinstance(categories, Mapping):
+        missing = [n for n in range(len(categories)) if n not in categories]
+        if missing:
+            raise ValueError(f"categories has {len(categories)} names but none for class {missing[0]}")
+        categories = [categories[n] for n in range(len(categories))]
+    if isinstance(categories, str) or not all(isinstance(name, str) for name in categories):
+        raise ValueError(f"categories is {categories!r:.80}; wanted a list of names, or a dict from index to name")
+    return tuple(categories)
+
+
+def _key(x: Tensor) -> Hashable:
+    digest = hashlib.blake2b(x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes(), digest_size=16)
+    return (tuple(x.shape), digest.hexdigest())
+
+
+def _permuted(tensor: Tensor, axes: Sequence[int] | None) -> Tensor:
+    return tensor.permute(*axes) if axes else tensor
+
+
+def _related(a: str, b: str) -> bool:
+    """True when one layer is the other or lies inside it."""
+    return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")

@@ -1,0 +1,224 @@
+"""Background work for widgets: one thread for each engine, the newest request wins, everything can be stopped.
+
+A widget never runs the network on the kernel's main thread; it hands the engine's worker a function and gets a `Job`.
+Long loops in methods go through `steps`, which is where a job reports its progress and notices that it was cancelled.
+Outside a job `steps` is a plain loop.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Cancelled(Exception):
+    """The job was stopped, or a newer request of the same owner took its place."""
+
+
+class Job(Generic[T]):
+    """One piece of background work: its state, progress, result or error.
+
+    `state` is ``"waiting"``, ``"running"``, ``"done"``, ``"failed"`` or ``"cancelled"``; `done` and `total` count steps
+    (`total` is None while unknown); `error` holds the exception of a failed job.
+
+    Example:
+        ``job = engine.worker.submit(lambda: grad_cam(engine, image)); job.wait(10).plot()``
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], T],
+        owner: object = None,
+        on_progress: Callable[[Job[T]], None] | None = None,
+        on_end: Callable[[Job[T]], None] | None = None,
+    ) -> None:
+        """Describe the work; `Worker.submit` is what makes it run."""
+        self.owner = owner
+        self.state = "waiting"
+        self.done = 0
+        self.total: int | None = None
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.started: float | None = None
+        self._work = work
+        self._on_progress = on_progress
+        self._on_end = on_end
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        """True once the job is done, failed or cancelled."""
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next step; a job that has ended stays as it is."""
+        self._stop.set()
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Block until the job has ended and return its result.
+
+        Raises:
+            TimeoutError: it did not end within `timeout` seconds (it goes on running).
+            Cancelled: it was stopped.
+            Exception: whatever the work itself raised.
+        """
+        if not self._ended.wait(timeout):
+            raise TimeoutError(f"the job is still {self.state} after {timeout} s ({self.done} of {self.total} steps)")
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]
+
+    def check(self) -> None:
+        """Raise `Cancelled` when somebody asked this job to stop."""
+        if self._stop.is_set():
+            raise Cancelled("the job was stopped")
+
+    def report(self, done: int, total: int | None) -> None:
+        """Record how far the work is and tell whoever listens."""
+        self.done, self.total = done, total
+        if self._on_progress is not None:
+            self._on_progress(self)
+
+    def run(self) -> None:
+        """Do the work in this thread; never raises, the outcome is in `state`, `result` and `error`."""
+        token = _current.set(self)
+        try:
+            self.check()
+            self.state, self.started = "running", time.monotonic()
+            self.result = self._work()
+            self.state = "done"
+        except Cancelled as stop:
+            self.state, self.error = "cancelled", stop
+        except BaseException as error:
+            self.state, self.error = "failed", error
+        finally:
+            _current.reset(token)
+            self._end()
+
+    def drop(self, why: str) -> None:
+        """End a job that never ran."""
+        self.state, self.error = "cancelled", Cancelled(why)
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            if self._on_end is not None:
+                self._on_end(self)
+        except BaseException as error:  # a broken listener must not take the worker thread with it, nor be lost
+            if self.error is None:
+                self.state, self.error = "failed", error
+        finally:
+            self._on_progress = self._on_end = None  # a kept job must not keep its widget alive
+            self._ended.set()
+
+
+class Worker:
+    """One background thread that runs jobs in order; the newest request of an owner replaces its older ones."""
+
+    def __init__(self, name: str = "cnnviz") -> None:
+        """Make a worker; its thread starts with the first job."""
+        self._name = name
+        self._wake = threading.Condition()
+        self._waiting: deque[Job[Any]] = deque()
+        self._running: Job[Any] | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(
+        self,
+        work: Callable[[], T],
+        *,
+        owner: object = None,
+        on_progress: Callable[[Job[T]], None] | None = None,
+        on_end: Callable[[Job[T]], None] | None = None,
+    ) -> Job[T]:
+        """Queue `work` and return its `Job`.
+
+        Args:
+            work: a function without arguments; its loops go through `steps`.
+            owner: whoever asks (a widget). Its waiting job is replaced and its running one is told to stop: only the
+                newest request of an owner matters. None: an independent job.
+            on_progress: called in the worker thread after each step.
+            on_end: called in the worker thread once, whatever the outcome.
+
+        Raises:
+            RuntimeError: the worker was closed.
+        """
+        job = Job(work, owner, on_progress, on_end)
+        with self._wake:
+            if self._closed:
+                raise RuntimeError("this worker was closed, because its engine is gone")
+            stale = [waiting for waiting in self._waiting if owner is not None and waiting.owner is owner]
+            for old in stale:
+                self._waiting.remove(old)
+            if owner is not None and self._running is not None and self._running.owner is owner:
+                self._running.cancel()
+            self._waiting.append(job)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+                self._thread.start()
+            self._wake.notify()
+        for old in stale:
+            old.drop("a newer request took its place")
+        return job
+
+    def close(self) -> None:
+        """Stop the running job at its next step, drop the waiting ones and end the thread."""
+        with self._wake:
+            self._closed = True
+            waiting, self._waiting = list(self._waiting), deque()
+            if self._running is not None:
+                self._running.cancel()
+            self._wake.notify()
+        for job in waiting:
+            job.drop("the worker was closed")
+
+    def _loop(self) -> None:
+        while True:
+            with self._wake:
+                self._running = None
+                while not self._waiting and not self._closed:
+                    self._wake.wait()
+                if not self._waiting:
+                    return
+                job = self._running = self._waiting.popleft()
+            job.run()
+            del job  # an idle worker keeps no result alive
+
+
+_current: contextvars.ContextVar[Job[Any] | None] = contextvars.ContextVar("cnnviz_job", default=None)
+
+
+def current_job() -> Job[Any] | None:
+    """The job that this code runs in, or None outside the worker."""
+    return _current.get()
+
+
+def checkpoint() -> None:
+    """Let a cancelled job end here; nothing outside a job."""
+    job = _current.get()
+    if job is not None:
+        job.check()
+
+
+def steps(items: Iterable[S], total: int | None = None) -> Iterator[S]:
+    """Loop over `items` so that a job can be stopped between two of them and reports each finished one."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    job = _current.get()
+    for number, item in enumerate(items, start=1):
+        if job is not None:
+            job.check()
+        yield item
+        if job is not None:
+            job.report(number, total)
+    if job is not None:
+        job.check()
