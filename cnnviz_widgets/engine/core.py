@@ -211,6 +211,22 @@ class Engine:
         units = isinstance(wanted, Unit) or isinstance(second, Unit)
         return make_objective(wanted, second, score, self.layers_for(x) if units else None, self.categories)
 
+    def check_target(self, target: Target) -> int | Unit:
+        """A target as every method would take it: a class's index, or a `Unit` that the network has.
+
+        Raises:
+            KeyError, IndexError: no such class, layer or channel; near names are suggested.
+            TypeError: neither a class nor a unit.
+        """
+        if isinstance(target, Unit):
+            return check_unit(target, self.layers[target.layer])
+        return find_class(target, self.categories)
+
+    @property
+    def state(self) -> Hashable:
+        """A value that changes whenever the network could compute something else: trained, replaced, hooked."""
+        return state_of(self._network)
+
     # --- the inside ---------------------------------------------------------------------------------------------------
 
     @property
@@ -406,7 +422,7 @@ class Engine:
         return x.contiguous(memory_format=torch.channels_last) if fast else x
 
     def _remember(self, key: Hashable, compute: Callable[[], T]) -> T:
-        return self.cache.get(state_of(self._network), key, compute)
+        return self.cache.get(self.state, key, compute)
 
     def _single_scores(self, x: Tensor) -> Tensor:
         return self._remember(("scores", _key(x)), lambda: self.logits(x))

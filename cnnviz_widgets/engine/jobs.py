@@ -58,6 +58,11 @@ class Job(Generic[T]):
         """True once the job is done, failed or cancelled."""
         return self._ended.is_set()
 
+    @property
+    def stopping(self) -> bool:
+        """True once somebody asked it to stop."""
+        return self._stop.is_set()
+
     def cancel(self) -> None:
         """Ask the job to stop at its next step; a job that has ended stays as it is."""
         self._stop.set()

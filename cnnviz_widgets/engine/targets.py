@@ -14,7 +14,7 @@ from cnnviz_widgets.engine.capture import Run
 from cnnviz_widgets.engine.layers import Layer, Layers
 from cnnviz_widgets.results import Unit
 
-Target: TypeAlias = "int | str | Unit"
+Target: TypeAlias = int | str | Unit
 Score = Literal["logit", "probability", "log_probability"]
 
 

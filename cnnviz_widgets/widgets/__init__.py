@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+    from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
 
-__all__ = ["ImageCanvas"]
+__all__ = ["ImageCanvas", "SaliencyToggle"]
 
-_HOME = {"ImageCanvas": "image_canvas"}
+_HOME = {"ImageCanvas": "image_canvas", "SaliencyToggle": "saliency_toggle"}
 
 
 def __getattr__(name: str) -> object:

@@ -16,9 +16,11 @@
 const MAPS_KEPT = 64;
 const LARGEST_FILE = 20_000_000;
 const PATIENCE = 5000; // Milliseconds without an answer after which the page says that it is static.
+const WANTED = ["context", "mode", "method"];
 const TRAITS = [
   "picture", "incoming", "context", "mode", "method", "opacity", "threshold", "colormap", "scale", "locked", "cursor",
   "status", "error", "label", "zoom", "toolbar", "openable", "tables",
+  "choices", "context_index", "mode_index", "method_index",
 ];
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -42,7 +44,7 @@ class Maps {
     /** @type {Set<string>} keys that the kernel was asked for */ this.asked = new Set();
     /** @type {Set<(trait: string) => void>} */ this.views = new Set();
     this.silent = false; // Nobody answered: a page without a kernel.
-    this.timer = 0;
+    this.timer = this.first = 0;
   }
 
   /** Follow the model from now on. @returns {() => void} how to stop */
@@ -52,9 +54,11 @@ class Maps {
     for (const [event, handler] of handlers) model.on(event, handler);
     this.take(model.get("incoming"));
     this.say(model, { type: "hello" });
-    this.ask(model);
+    // A new widget's map is on its way already; only a page that was loaded anew has to ask.
+    this.first = setTimeout(() => this.ask(model), 500);
     return () => {
       clearTimeout(this.timer);
+      clearTimeout(this.first);
       for (const [event, handler] of handlers) model.off(event, handler);
     };
   }
@@ -62,7 +66,15 @@ class Maps {
   /** The one place where a change of the model has consequences. */
   follow(model, trait) {
     if (trait === "incoming") this.take(model.get("incoming"));
-    if (["context", "mode", "method"].includes(trait)) this.ask(model);
+    if (WANTED.includes(trait)) this.ask(model);
+    for (const name of WANTED) {
+      // A menu knows its choice by number; either side may move first.
+      const choices = model.get("choices")[name] ?? [];
+      const index = model.get(`${name}_index`);
+      const at = choices.indexOf(model.get(name));
+      if (trait === `${name}_index` && index in choices && index !== at) change(model, { [name]: choices[index] });
+      if ((trait === name || trait === "choices") && at >= 0 && index !== at) change(model, { [`${name}_index`]: at });
+    }
     // What failed may be asked for again, but only when somebody comes back to it: else a failing map asks for ever.
     if (trait === "status" && ["error", "stopped"].includes(model.get("status").state)) this.asked.clear();
     if (trait === "locked" && model.get("locked") && !model.get("scale")) {
@@ -400,8 +412,11 @@ class View {
       make("div", { className: "cnnviz-stage" }, this.place, this.bar),
       this.track, make("div", { className: "cnnviz-under" }, this.readout, this.work), this.alarm, this.tools,
     );
-    // JupyterLab would take arrows and letters for its own shortcuts.
-    this.root.dataset.lmSuppressShortcuts = "true";
+    // JupyterLab would take arrows and letters for its own shortcuts. Those of its notebooks are bound to whatever has
+    // the focus, so the element that can have it must say so itself.
+    for (const element of [this.root, ...this.root.querySelectorAll("canvas, button, input, select, summary")]) {
+      element.dataset.lmSuppressShortcuts = "true";
+    }
     this.el.classList.add("cnnviz-host");
     this.el.replaceChildren(this.root);
   }

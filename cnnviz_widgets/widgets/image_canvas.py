@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anywidget
 import traitlets as t
+from ipywidgets import jslink
 from numpy.typing import ArrayLike
 
 from cnnviz_widgets.results import Heatmap, PixelMap
@@ -34,8 +35,8 @@ class ImageCanvas(anywidget.AnyWidget):
 
     A map has a key, `"context|mode|method"`. The canvas shows the map whose key its three traits `context`, `mode` and
     `method` spell, and never another one: where that map has not come yet, the bare picture is shown and the front end
-    asks for it once (`on_need`). Link those traits to menus with `ipywidgets.jslink` and switching between maps that
-    have been shown before happens in the browser alone.
+    asks for it once (`on_need`). Tie those traits to menus with `follow`, and switching between maps that have been
+    shown before happens in the browser alone.
 
     Attributes:
         picture: {width, height, data (RGB bytes), id}; set it with `show_picture`.
@@ -81,6 +82,10 @@ class ImageCanvas(anywidget.AnyWidget):
     label = t.Unicode("").tag(sync=True)
     zoom = t.Int(0, min=0, max=64).tag(sync=True)
     toolbar = t.Bool(True).tag(sync=True)
+    choices = t.Dict(help="what the menus stand for: {'method': [...]}; `follow` sets it").tag(sync=True)
+    context_index = t.Int(None, allow_none=True).tag(sync=True)
+    mode_index = t.Int(None, allow_none=True).tag(sync=True)
+    method_index = t.Int(None, allow_none=True).tag(sync=True)
     openable = t.Bool(False, help="whether pictures can be dropped here; `on_file` sets it").tag(sync=True)
     tables = t.Dict(help="256 RGBA colours for each colormap").tag(sync=True, echo_update=False)
     automatic = t.Dict({"sequential": SEQUENTIAL, "diverging": DIVERGING}).tag(sync=True)
@@ -198,6 +203,28 @@ class ImageCanvas(anywidget.AnyWidget):
             progress: 0 to 1, or None while it is not known.
         """
         self._send_trait("status", {"state": state, "text": text, "progress": progress})
+
+    def follow(self, menu: Any, trait: Literal["context", "mode", "method"]) -> None:
+        """Tie a menu to what is wanted, in the browser: choosing there needs no kernel, and goes both ways.
+
+        Args:
+            menu: An ipywidgets selection (Dropdown, ToggleButtons, RadioButtons, Select) whose values are texts, and
+                whose options stay as they are: a list that is exchanged while somebody chooses from it is a race.
+            trait: "context", "mode" or "method".
+        """
+        self.choices = {**self.choices, trait: [str(value) for value in menu._options_values]}
+        if menu.index is not None:
+            self.set_trait(trait, str(menu.value))
+        self.set_trait(f"{trait}_index", menu.index)
+        # A selection's value never leaves the kernel; what the browser knows is its index.
+        jslink((menu, "index"), (self, f"{trait}_index"))
+
+        def chosen_in_python(_change: object) -> None:
+            # What was chosen in the browser is known there; to send it back would undo a newer choice.
+            if "index" not in menu._property_lock and menu.index is not None:
+                self.set_trait(trait, str(menu.value))
+
+        menu.observe(chosen_in_python, "index")
 
     def on_need(self, callback: Callable[[str], object]) -> Callable[[], None]:
         """Call `callback(key)` when a map is wanted that the front end does not have; returns how to take that back.

@@ -1,0 +1,106 @@
+"""Choose a class: the likeliest ones as bars, and a search among all names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as ipw
+from bqplot import Axis, Bars, Figure, LinearScale, OrdinalScale
+
+from cnnviz_widgets.results import Predictions
+
+# Middle tones that stand out on a light page and on a dark one.
+CHOSEN, OTHER = "#e8710a", "#8a9ba8"
+
+
+class ClassPicker(ipw.VBox):
+    """The classes a network holds likeliest for a picture, as bars to click, over a search among all of them.
+
+    Args:
+        pick: called with the class's index (a bar) or its name (the search); what it raises is the caller's to show.
+
+    Example:
+        ``picker = ClassPicker(print); picker.show(engine.predict(samples["cat"]), engine.categories)``
+    """
+
+    def __init__(self, pick: Callable[[int | str], None]) -> None:
+        self._pick = pick
+        self._indices: list[int] = []
+        self._chosen: int | None = None
+        self._quiet = False
+        share = LinearScale(min=0.0, max=1.0)
+        names = OrdinalScale(reverse=True)
+        self._bars = Bars(
+            x=[],
+            y=[],
+            scales={"x": names, "y": share},
+            orientation="horizontal",
+            colors=[OTHER],
+            color_mode="element",
+            padding=0.25,
+            label_display=True,
+            label_display_format=".1%",
+            label_display_horizontal_offset=24,
+            label_font_style={"font-size": "11px"},
+        )
+        self._bars.on_element_click(self._clicked)
+        self.figure = Figure(
+            marks=[self._bars],
+            axes=[
+                Axis(scale=names, orientation="vertical", grid_lines="none", tick_style={"font-size": "12px"}),
+                Axis(scale=share, tick_format=".0%", num_ticks=3, grid_lines="none"),
+            ],
+            fig_margin={"top": 4, "bottom": 28, "left": 150, "right": 18},
+            layout=ipw.Layout(width="380px", height="190px"),
+            background_style={"fill-opacity": 0},
+            legend_style={"fill-opacity": 0},
+        )
+        self.search = ipw.Combobox(
+            placeholder="search all classes",
+            description="Class",
+            continuous_update=False,
+            layout=ipw.Layout(width="370px"),
+            style={"description_width": "52px"},
+        )
+        self.search.observe(self._searched, "value")
+        super().__init__([self.figure, self.search])
+
+    def show(self, predictions: Predictions, categories: Sequence[str]) -> None:
+        """Draw the bars of these predictions; `categories` is what the search looks through."""
+        self._indices = [int(index) for index in predictions.indices]
+        self.search.options = tuple(dict.fromkeys(categories))
+        self.search.placeholder = f"search {len(categories):,} classes"
+        shares = [float(share) for share in predictions.probabilities]
+        # A name that stands for two classes would be one bar: the number tells them apart.
+        names = list(predictions.names)
+        labels = [f"{n} ({i})" if names.count(n) > 1 else n for n, i in zip(names, self._indices, strict=True)]
+        self._bars.scales["y"].max = max(0.05, min(1.0, max(shares) * 1.25))
+        self._bars.x, self._bars.y = [_short(label) for label in labels], shares
+        self._paint()
+
+    def mark(self, index: int | None, name: str) -> None:
+        """Mark the chosen class, without picking it again."""
+        self._chosen = index
+        self._quiet = True
+        try:
+            self.search.value = name
+        finally:
+            self._quiet = False
+        self._paint()
+
+    def _paint(self) -> None:
+        self._bars.colors = [CHOSEN if index == self._chosen else OTHER for index in self._indices] or [OTHER]
+
+    def _clicked(self, _bars: object, event: dict[str, Any]) -> None:
+        place = event.get("data", {}).get("index")
+        if isinstance(place, int) and 0 <= place < len(self._indices):
+            self._pick(self._indices[place])
+
+    def _searched(self, change: dict[str, Any]) -> None:
+        if change["new"] and not self._quiet:
+            self._pick(change["new"])
+
+
+def _short(name: str, length: int = 22) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
