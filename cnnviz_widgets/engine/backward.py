@@ -51,7 +51,18 @@ _RECTIFIERS = (
 # Where a rectifier's node keeps its input, or the output of an in-place one, which has the same sign.
 _SIGNALS = ("_saved_self", "_saved_result")
 # arithmetic that often *is* a rectifier, but that a graph alone cannot tell from other uses
-_DOUBTFUL = ("ClampBackward", "ClampMinBackward", "MaximumBackward", "FmaxBackward", "WhereBackward")
+_DOUBTFUL = (
+    "ClampBackward",
+    "ClampMinBackward",
+    "MaximumBackward",
+    "FmaxBackward",
+    "WhereBackward",
+    "MaskedFillBackward",
+    "AbsBackward",
+)
+# what a rectifier written by hand consists of besides constants: x * sigmoid(x), x * relu6(x + 3) / 6 …
+_BENDS = ("Sigmoid", "Hardsigmoid", "Tanh", "Erf", "Exp", "Softplus", "Hardtanh", "Relu")
+_STRAIGHT = ("Mul", "Div", "Add", "Sub", "Rsub", "Neg", "Pow", "Reciprocal", "Clone")
 _POOLS = ("MaxPool2DWithIndicesBackward", "AdaptiveMaxPool2DBackward")
 
 
@@ -76,7 +87,7 @@ def backward(
     if scores.grad_fn is None:
         return [None] * len(wanted)
     if rule != "gradient" or unpool != "gradient":
-        nodes = _nodes(scores.grad_fn)
+        nodes = _between(scores.grad_fn, wanted)
         if rule != "gradient":
             _apply_rule(nodes, rule)
         if unpool == "switches":
@@ -109,7 +120,7 @@ def _apply_rule(nodes: Sequence[Node], rule: Rule) -> None:
             node.register_hook(_deconvnet)
         else:
             node.register_prehook(_positive)
-            if _kind(node) not in ("ReluBackward", "ThresholdBackward"):  # theirs is off where x <= 0 already
+            if _kind(node) != "ReluBackward":  # its own is off where x <= 0 already
                 signal = next(getattr(node, name) for name in _SIGNALS if hasattr(node, name))
                 node.register_hook(_masked_by(signal))
 
@@ -172,27 +183,80 @@ def _nodes(root: Node) -> list[Node]:
     return list(seen)
 
 
+def _between(root: Node, wanted: Sequence[Tensor]) -> list[Node]:
+    """Every node on a way from `root` to a wanted tensor: what happens to weights alone is not among them."""
+    nodes = _nodes(root)
+    above: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for child, _ in node.next_functions:
+            if child is not None:
+                above.setdefault(child, []).append(node)
+    ends = {id(tensor) for tensor in wanted}
+    stack = [tensor.grad_fn for tensor in wanted if tensor.grad_fn is not None]
+    stack += [node for node in nodes if id(getattr(node, "variable", None)) in ends]
+    seen: set[Node] = set()
+    while stack:
+        for node in above.get(stack.pop(), ()):
+            if node not in seen:
+                seen.add(node)
+                stack.append(node)
+    return [node for node in nodes if node in seen]
+
+
 def _kind(node: Node) -> str:
     return node.name().rstrip("0123456789")
 
 
 def _doubts(nodes: Sequence[Node]) -> str:
-    names = {_kind(node).removesuffix("Backward") for node in nodes if _kind(node) in _DOUBTFUL}
+    doubtful = [node for node in nodes if _kind(node) in _DOUBTFUL and not _is_mere_limit(node)]
+    names = {_kind(node).removesuffix("Backward") for node in doubtful}
     names |= {
         f"the custom function {node.name().removesuffix('Backward')}"
         for node in nodes
         if isinstance(node, torch.autograd.function.BackwardCFunction)
     }
-    if any(_is_hand_written_swish(node) for node in nodes):
-        names.add("x * sigmoid(x)")
+    products = [node for node in nodes if _kind(node) in ("MulBackward", "DivBackward")]
+    if any(_is_gated_by_itself(node) for node in products):
+        names.add("a product like x * sigmoid(x)")
+    if any(_is_masked(node) for node in products):
+        names.add("a product with a mask like x * (x > 0)")
     return ", ".join(sorted(names))
 
 
-def _is_hand_written_swish(node: Node) -> bool:
-    if _kind(node) != "MulBackward" or len(node.next_functions) != 2:
+def _is_mere_limit(node: Node) -> bool:
+    """True for a clamp that no rectifier is: from above only, or to something positive, as against division by 0."""
+    if not _kind(node).startswith("Clamp"):
         return False
-    a, b = node.next_functions
-    return any(
-        gate[0] is not None and _kind(gate[0]).startswith(("Sigmoid", "Tanh")) and gate[0].next_functions[0] == x
-        for gate, x in ((a, b), (b, a))
-    )
+    least = getattr(node, "_saved_min", None)
+    return least is None or (not isinstance(least, Tensor) and least > 0)
+
+
+def _is_masked(node: Node) -> bool:
+    factors = (getattr(node, name, None) for name in ("_saved_self", "_saved_other"))
+    return any(isinstance(factor, Tensor) and factor.dtype == torch.bool for factor in factors)
+
+
+def _is_gated_by_itself(node: Node) -> bool:
+    """True when one factor is, position by position, a bent function of what the other is a straight one of."""
+    if len(node.next_functions) != 2:
+        return False
+    (straight, bent), (other_straight, other_bent) = map(_origins, node.next_functions)
+    return bool(straight & other_bent or bent & other_straight)
+
+
+Edge = tuple[Node | None, int]
+
+
+def _origins(edge: Edge) -> tuple[set[Edge], set[Edge]]:
+    """What a value comes from by elementwise steps: without a bend on the way, and with one."""
+    found: tuple[set[Edge], set[Edge]] = (set(), set())
+    stack: list[tuple[Edge, bool]] = [(edge, False)]
+    while stack:
+        (node, output), bent = stack.pop()
+        if node is None or (node, output) in found[bent]:
+            continue
+        found[bent].add((node, output))
+        kind = _kind(node).removesuffix("Backward")
+        if kind in _STRAIGHT or kind in _BENDS:
+            stack += [(child, bent or kind in _BENDS) for child in node.next_functions]
+    return found
