@@ -35,7 +35,7 @@ export default () => {
   };
 };
 
-// ---------------------------------------------------------------------------------------------- what the model remembers
+// ---------------------------------------------------------------------------------- what the model remembers
 
 /** The maps that came, least recently seen first, and who has to redraw when something changes. */
 class Maps {
@@ -157,10 +157,11 @@ function pictureOf(sent) {
 
 /** @returns {Uint8Array} */
 function bytesOf(data) {
-  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+  if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-// ---------------------------------------------------------------------------------------------- from numbers to pixels
+// ---------------------------------------------------------------------------------- from numbers to pixels
 
 /**
  * The planes of a map on a frame of another size: bilinear between the centres of the cells, the outermost held to the
@@ -278,7 +279,7 @@ function scaleOf(map, held) {
   return { lo, hi, signed };
 }
 
-// ---------------------------------------------------------------------------------------------- from numbers to words
+// ---------------------------------------------------------------------------------- from numbers to words
 
 /** A number to read, and to paste: four digits. */
 function say(value, digits = 4) {
@@ -322,7 +323,7 @@ function cellAt({ x, y }, map, width, height) {
   };
 }
 
-// ---------------------------------------------------------------------------------------------- what is on the page
+// ---------------------------------------------------------------------------------- what is on the page
 
 const HINT = "Move over the picture to read values.";
 const KEYS = [
@@ -354,6 +355,7 @@ class View {
   destroy() {
     this.maps.views.delete(this.redraw);
     this.resized.disconnect();
+    clearTimeout(this.retry);
     this.density?.removeEventListener("change", this.dense);
     cancelAnimationFrame(this.frame);
     this.el.classList.remove("cnnviz-host");
@@ -369,13 +371,15 @@ class View {
     this.down = make("div", { className: "cnnviz-hair cnnviz-down", hidden: true });
     this.note = make("div", { className: "cnnviz-note", hidden: true });
     this.drop = make("div", { className: "cnnviz-drop", textContent: "Drop a picture to open it" });
-    this.place = make("div", { className: "cnnviz-place" }, this.canvas, this.cell, this.across, this.down, this.note, this.drop);
+    const overlays = [this.cell, this.across, this.down, this.note, this.drop];
+    this.place = make("div", { className: "cnnviz-place" }, this.canvas, ...overlays);
 
     this.ramp = make("canvas", { width: 1, height: 256, className: "cnnviz-ramp" });
     this.hi = make("span", { className: "cnnviz-hi" });
     this.zero = make("span", { className: "cnnviz-zero" });
     this.lo = make("span", { className: "cnnviz-lo" });
-    this.bar = make("div", { className: "cnnviz-bar" }, this.ramp, make("div", { className: "cnnviz-ticks" }, this.hi, this.zero, this.lo));
+    const ticks = make("div", { className: "cnnviz-ticks" }, this.hi, this.zero, this.lo);
+    this.bar = make("div", { className: "cnnviz-bar" }, this.ramp, ticks);
 
     this.caption = make("div", { className: "cnnviz-caption" });
     this.static = make("div", { className: "cnnviz-static", textContent: "static: no kernel answers" });
@@ -392,13 +396,15 @@ class View {
     this.opacity = slider("Opacity");
     this.threshold = slider("Threshold");
     this.colormap = make("select", {});
-    this.lockName = make("span", { textContent: "Lock scale" });
-    this.lock = make("button", { type: "button", className: "cnnviz-lock", title: "Keep this scale, to compare maps" }, padlock(), this.lockName);
+    this.lock = make("button", { type: "button", className: "cnnviz-lock" }, padlock(), "Lock scale");
+    this.lock.title = "Keep this scale, to compare maps";
     this.file = make("input", { type: "file", accept: "image/*", hidden: true, tabIndex: -1 });
-    this.open = make("button", { type: "button", className: "cnnviz-open", textContent: "Open picture…", title: "Or drop or paste one here" });
+    this.open = make("button", { type: "button", textContent: "Open picture…", title: "Or drop or paste one here" });
     this.help = make("details", { className: "cnnviz-help" }, make("summary", { textContent: "Keys" }), keys());
-    this.colours = make("label", { className: "cnnviz-field" }, make("span", { textContent: "Colours" }), this.colormap);
-    this.tools = make("div", { className: "cnnviz-tools" }, this.opacity.field, this.threshold.field, this.colours, this.lock, this.open, this.file, this.help);
+    const name = make("span", { textContent: "Colours" });
+    const colours = make("label", { className: "cnnviz-field" }, name, this.colormap);
+    const fields = [this.opacity.field, this.threshold.field, colours];
+    this.tools = make("div", { className: "cnnviz-tools" }, ...fields, this.lock, this.open, this.file, this.help);
 
     this.wrong = make("span", {});
     this.close = make("button", { type: "button", className: "cnnviz-close", textContent: "×", title: "Dismiss" });
@@ -425,6 +431,7 @@ class View {
     const { model, canvas, root } = this;
     this.redraw = (trait) => this.changed(trait);
     this.maps.views.add(this.redraw);
+    this.unseen = false;
     this.resized = new ResizeObserver(() => this.schedule());
     this.resized.observe(this.place);
     this.dense = () => this.schedule();
@@ -433,8 +440,10 @@ class View {
     canvas.addEventListener("pointerleave", () => this.look(null));
     canvas.addEventListener("click", (event) => this.choose(this.spotAt(event)));
     canvas.addEventListener("keydown", (event) => this.key(event));
-    this.opacity.input.addEventListener("input", () => change(model, { opacity: this.opacity.input.valueAsNumber / 100 }));
-    this.threshold.input.addEventListener("input", () => change(model, { threshold: this.threshold.input.valueAsNumber / 100 }));
+    for (const trait of ["opacity", "threshold"]) {
+      const { input } = this[trait];
+      input.addEventListener("input", () => change(model, { [trait]: input.valueAsNumber / 100 }));
+    }
     this.colormap.addEventListener("change", () => change(model, { colormap: this.colormap.value }));
     this.lock.addEventListener("click", () => this.toggleLock());
     this.stop.addEventListener("click", () => {
@@ -501,7 +510,9 @@ class View {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { model } = this;
     const far = event.shiftKey ? 10 : 1;
-    const nudge = (trait, by) => change(model, { [trait]: clamp(Math.round((model.get(trait) + by) * 100) / 100, 0, 1) });
+    const nudge = (trait, by) => {
+      change(model, { [trait]: clamp(Math.round((model.get(trait) + by) * 100) / 100, 0, 1) });
+    };
     const names = ["", ...Object.keys(model.get("tables"))];
     const actions = {
       ArrowLeft: () => this.step(-far, 0), ArrowRight: () => this.step(far, 0),
@@ -545,7 +556,8 @@ class View {
     this.problem = "";
     if (!file) this.problem = "That was no file. Save the picture first, then drop or open the file.";
     else if (file.size > LARGEST_FILE) {
-      this.problem = `${file.name} has ${(file.size / 1e6).toFixed(0)} MB; pictures up to ${LARGEST_FILE / 1e6} MB can be opened.`;
+      const size = (file.size / 1e6).toFixed(1);
+      this.problem = `${file.name} has ${size} MB; pictures up to ${LARGEST_FILE / 1e6} MB can be opened.`;
     } else {
       this.opening = file.name;
       try {
@@ -603,19 +615,29 @@ class View {
     const { model, map, picture, canvas, layer } = this;
     const { width, height } = this.size();
     const box = this.place.getBoundingClientRect();
+    if (!box.width || !box.height) {
+      // Out of sight. When it comes back the observer says so, except after a change of theme, which hides everything
+      // for less than a frame: hence one more try.
+      if (!this.unseen) this.retry = setTimeout(() => this.schedule(), 300);
+      this.unseen = true;
+      return;
+    }
+    this.unseen = false;
     const across = Math.max(1, Math.round(box.width * devicePixelRatio));
     const down = Math.max(1, Math.round(box.height * devicePixelRatio));
     this.scale = map && scaleOf(map, model.get("scale"));
     this.table = this.tableFor(map);
-    const look = { scale: this.scale, opacity: model.get("opacity"), threshold: model.get("threshold"), table: this.table };
-    const now = [picture, map, look.opacity, look.threshold, look.table, this.scale?.lo, this.scale?.hi, across, down];
+    const [opacity, threshold] = [model.get("opacity"), model.get("threshold")];
+    const look = { scale: this.scale, opacity, threshold, table: this.table };
+    const now = [picture, map, opacity, threshold, this.table, this.scale?.lo, this.scale?.hi, across, down];
     if (now.every((value, i) => value === this.painted[i])) return;
     if (map !== this.enlarged?.map || width !== this.enlarged.width || height !== this.enlarged.height) {
       this.enlarged = map && { map, width, height, values: enlarge(map, width, height) };
     }
     this.painted = now;
     [layer.width, layer.height, canvas.width, canvas.height] = [width, height, across, down];
-    layer.getContext("2d").putImageData(compose(picture, map, this.enlarged?.values ?? null, width, height, look), 0, 0);
+    const image = compose(picture, map, this.enlarged?.values ?? null, width, height, look);
+    layer.getContext("2d").putImageData(image, 0, 0);
     const pen = canvas.getContext("2d");
     // Pixels with sharp edges; only where each would get an uneven share of few screen pixels are they smoothed.
     pen.imageSmoothingEnabled = across < 2 * width && across !== width;
@@ -665,13 +687,15 @@ class View {
     this.static.hidden = !this.maps.silent;
     this.canvas.setAttribute("aria-label", `${caption || "Picture"}. Arrow keys move the cross-hair.`);
     this.note.hidden = Boolean(map) || !model.get("method");
-    this.note.textContent = `${model.get("method").replaceAll("_", " ")}: ${this.maps.silent ? "not kept in this page" : "no map yet"}`;
+    const missing = this.maps.silent ? "not kept in this page" : "no map yet";
+    this.note.textContent = `${model.get("method").replaceAll("_", " ")}: ${missing}`;
 
     this.track.classList.toggle("cnnviz-on", running);
     this.track.classList.toggle("cnnviz-unsure", running && status.progress === null);
-    this.fill.style.width = running && status.progress !== null ? `${100 * status.progress}%` : "";
-    if (running && status.progress !== null) this.track.setAttribute("aria-valuenow", String(Math.round(100 * status.progress)));
-    else this.track.removeAttribute("aria-valuenow");
+    const percent = running && status.progress !== null ? 100 * status.progress : null;
+    this.fill.style.width = percent === null ? "" : `${percent}%`;
+    if (percent === null) this.track.removeAttribute("aria-valuenow");
+    else this.track.setAttribute("aria-valuenow", String(Math.round(percent)));
     if (status !== this.stopped && !sameRun(status, this.stopped)) this.stopped = null;
     const words = this.opening ? `Opening ${this.opening}…` : status.state === "error" ? "" : status.text;
     put(this.state, this.stopped ? "Stopping…" : words);
@@ -688,7 +712,8 @@ class View {
 
   trouble() {
     const status = this.model.get("status");
-    return this.problem || this.model.get("error") || (status.state === "error" ? status.text || "Something went wrong." : "");
+    const failed = status.state === "error" ? status.text || "Something went wrong." : "";
+    return this.problem || this.model.get("error") || failed;
   }
 
   drawSpot() {
@@ -701,7 +726,9 @@ class View {
       const text = words.map((pair) => pair.join(" ")).join(" · ");
       if (this.readout.dataset.text !== text) {
         this.readout.dataset.text = text;
-        this.readout.replaceChildren(...words.map(([name, value]) => make("span", {}, make("i", { textContent: `${name} ` }), make("b", { textContent: value }))));
+        const pair = ([name, value]) =>
+          make("span", {}, make("i", { textContent: `${name} ` }), make("b", { textContent: value }));
+        this.readout.replaceChildren(...words.map(pair));
       }
     } else {
       this.readout.dataset.text = "";
@@ -753,11 +780,11 @@ class View {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- small things
+// ---------------------------------------------------------------------------------- small things
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-const spotOf = (cursor) => (Number.isInteger(cursor?.x) && Number.isInteger(cursor?.y) ? { x: cursor.x, y: cursor.y } : null);
+const spotOf = (cursor) => (cursor && "x" in cursor && "y" in cursor ? { x: cursor.x, y: cursor.y } : null);
 
 /** Progress is news about the same run; a new state is not. */
 const sameRun = (status, before) => before !== null && status.state === before.state;
@@ -791,10 +818,12 @@ function padlock() {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.setAttribute("aria-hidden", "true");
-  svg.innerHTML = `<path fill="none" stroke="currentColor" stroke-width="1.6"/><rect x="3" y="7" width="10" height="7" rx="1.5"/>`;
+  svg.innerHTML =
+    '<path fill="none" stroke="currentColor" stroke-width="1.6"/><rect x="3" y="7" width="10" height="7" rx="1.5"/>';
   return svg;
 }
 
 function keys() {
-  return make("dl", {}, ...KEYS.flatMap(([key, does]) => [make("dt", { textContent: key }), make("dd", { textContent: does })]));
+  const line = ([key, does]) => [make("dt", { textContent: key }), make("dd", { textContent: does })];
+  return make("dl", {}, ...KEYS.flatMap(line));
 }

@@ -1,7 +1,7 @@
-"""A widget on a blank page: the real Python object, its real ES module, and between them a small stand-in for Jupyter.
+"""A widget on a blank page: the real Python object, its real ES module, and between them a stand-in for Jupyter.
 
-`Mounted` carries messages both ways exactly as a kernel would (state as JSON, bytes as buffers that begin at odd places),
-so a test drives the Python side with Python and the front end with a real mouse and keyboard, and reads pixels back.
+`Mounted` carries messages both ways as a kernel would (state as JSON, bytes as buffers that begin at odd places), so a
+test drives the Python side with Python and the front end with a real mouse and keyboard, and reads pixels back.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>widget</title>
 # JupyterLab's own values, as far as the widgets read them.
 THEMES = {
     "light": {
-        "ui-font-color1": "#212121", "ui-font-color2": "#616161", "layout-color1": "#ffffff", "layout-color2": "#eeeeee",
-        "border-color1": "#bdbdbd", "border-color2": "#e0e0e0", "brand-color1": "#0d47a1", "error-color1": "#d32f2f",
+        "ui-font-color1": "#212121", "ui-font-color2": "#616161", "layout-color1": "#ffffff",
+        "layout-color2": "#eeeeee", "border-color1": "#bdbdbd", "border-color2": "#e0e0e0",
+        "brand-color1": "#0d47a1", "error-color1": "#d32f2f",
     },
     "dark": {
-        "ui-font-color1": "#ffffff", "ui-font-color2": "#c2c2c2", "layout-color1": "#111111", "layout-color2": "#212121",
-        "border-color1": "#616161", "border-color2": "#424242", "brand-color1": "#42a5f5", "error-color1": "#ef5350",
+        "ui-font-color1": "#ffffff", "ui-font-color2": "#c2c2c2", "layout-color1": "#111111",
+        "layout-color2": "#212121", "border-color1": "#616161", "border-color2": "#424242",
+        "brand-color1": "#42a5f5", "error-color1": "#ef5350",
     },
 }  # fmt: skip
 

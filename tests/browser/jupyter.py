@@ -1,24 +1,24 @@
 """Real notebooks in a real JupyterLab or Notebook 7, driven by their own commands.
 
-    def test_the_tour_runs(jupyter_lab):                      # or notebook7, or jupyter_server for both
-        notebook = jupyter_lab.open(Path("notebooks/00_tour.ipynb"))
-        notebook.run_all()                                    # raises if a cell raised
-        notebook.page.locator(".cnnviz-canvas").first.click()
-        notebook.theme("dark")
-        notebook.screenshot(Path("tour-dark.png"))
+def test_the_tour_runs(jupyter_lab):                      # or notebook7, or jupyter_server for both
+    notebook = jupyter_lab.open(Path("notebooks/00_tour.ipynb"))
+    notebook.run_all()                                    # raises if a cell raised
+    notebook.page.locator(".cnnviz-canvas").first.click()
+    notebook.theme("dark")
+    notebook.screenshot(Path("tour-dark.png"))
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +98,12 @@ class JupyterServer:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            # The session is its own process group: whatever kernel is left in it goes too.
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+        # The session is its own process group: whatever is left in it goes too.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def using(self, new_page: Callable[..., Page]) -> JupyterServer:
         """Open pages with this from now on (the fixture's, so that their errors fail the right test)."""
@@ -119,11 +114,11 @@ class JupyterServer:
         """Open a copy of a notebook in a new page, and wait until the page is ready and the kernel idle."""
         assert self._new_page is not None, "take the fixture jupyter_lab or notebook7"
         if isinstance(notebook, Path):
-            name = name or notebook.name
-            shutil.copy(notebook, self.files / name)
-        else:
-            name = name or "test.ipynb"
-            nbformat.write(notebook, self.files / name)
+            name, notebook = name or notebook.name, nbformat.read(notebook, as_version=4)
+        name = name or "test.ipynb"
+        # Whatever kernel it was written with; without any, a dialog would ask.
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.files / name)
         page = self._new_page(**{"viewport": {"width": 1280, "height": 1000}, **page_options})
         page.goto(f"{self.address}/{self.place}/{name}")
         opened = OpenNotebook(page)
@@ -200,9 +195,11 @@ class OpenNotebook:
 
     def theme(self, name: str) -> None:
         """Switch the application to "light" or "dark"."""
-        self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", THEMES[name])
+        self.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", THEMES[name]
+        )
         light = str(name == "light").lower()
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
         self.page.wait_for_timeout(300)  # The style sheet of the theme is still on its way.
 
     def screenshot(self, path: Path, selector: str | None = None) -> Path:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -211,6 +212,26 @@ def test_switching_between_maps_that_came_changes_the_pixels_and_sends_nothing(m
     assert view.custom == [] and view.updates == []
 
 
+def test_a_menu_is_followed_by_its_number_and_follows_in_turn(mount: Mount):
+    canvas = canvas_with()
+    menu = ipywidgets.Dropdown(options=[("Grad-CAM", "grad_cam"), ("Saliency", "saliency")])
+    canvas.follow(menu, "method")
+    canvas.publish("cat|why|saliency", SIGNED, label="saliency")
+    canvas.show_map(LOW, label="grad_cam")
+    view = mount(canvas)
+    # What ipywidgets' own link does when the menu is used, in the front end alone.
+    view.page.evaluate("() => model.set('method_index', 1)")
+    view.settle()
+    assert view.sent("need") == [{"type": "need", "key": "cat|why|saliency"}]
+    assert canvas.method == "saliency"
+    canvas.method = "grad_cam"
+    view.settle()
+    assert view.page.evaluate("model.get('method_index')") == 0
+    menu.value = "saliency"
+    view.settle()
+    assert view.page.evaluate("[model.get('method'), model.get('method_index')]") == ["saliency", 1]
+
+
 def test_a_missing_map_is_asked_for_once_and_never_replaced_by_another(mount: Mount):
     view = mount(canvas_with(), views=2)
     for method in ("layer_cam", "grad_cam", "layer_cam", "grad_cam", "layer_cam"):
@@ -247,6 +268,8 @@ def test_after_a_reload_the_page_asks_for_what_it_lost(mount: Mount):
     drawn = view.picture(W, H)
     assert view.sent("need") == []
     view.reload()
+    view.page.wait_for_timeout(600)
+    view.settle()
     assert view.sent("need") == [{"type": "need", "key": "cat|why|grad_cam"}]
     np.testing.assert_array_equal(view.picture(W, H), drawn)
 
@@ -354,7 +377,9 @@ def test_keys_do_what_the_controls_do(mount: Mount):
 
 def test_keys_of_the_page_are_left_to_it(mount: Mount):
     view = mount(canvas_with())
-    view.page.evaluate("() => { window.heard = []; document.onkeydown = (e) => heard.push([e.key, e.defaultPrevented]); }")
+    view.page.evaluate(
+        "() => { window.heard = []; document.onkeydown = (e) => heard.push([e.key, e.defaultPrevented]); }"
+    )
     press(view, "Escape", "x", "Control+c", "ArrowLeft", "c")
     assert view.page.evaluate("heard.filter(([key]) => key !== 'Control')") == [
         ["Escape", False], ["x", False], ["c", False]]  # fmt: skip
@@ -573,9 +598,12 @@ def test_a_removed_view_leaves_nothing_behind(mount: Mount):
 
 def test_one_of_two_views_removed_leaves_the_other_alive(mount: Mount):
     view = mount(canvas_with(), views=2)
+    removed = view.find(CANVAS).first.element_handle()
+    width = removed.evaluate("(c) => c.width")
     view.page.evaluate("() => views.shift().clean()")
     view.widget.opacity = 0.0
     view.settle()
+    assert removed.evaluate("(c) => c.width") == width, "the removed view was drawn once more"
     np.testing.assert_array_equal(view.picture(W, H), PICTURE)
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pytest
 import traitlets
@@ -80,9 +81,10 @@ def test_what_is_no_map_is_refused_and_the_canvas_stays_as_it_was(
 @pytest.mark.parametrize(
     ("trait", "value"),
     [
-        ("opacity", 1.5), ("opacity", -0.1), ("threshold", 2), ("colormap", "infrno"), ("scale", [2, 1]), ("scale", [1]),
-        ("scale", [0, float("inf")]), ("zoom", -1), ("status", {"state": "busy"}), ("status", {"text": "no state"}),
-        ("status", {"state": "running", "progress": 7}), ("picture", {"width": 2, "height": 2, "data": b"short"}),
+        ("opacity", 1.5), ("opacity", -0.1), ("threshold", 2), ("colormap", "infrno"), ("scale", [2, 1]),
+        ("scale", [1]), ("scale", [0, float("inf")]), ("zoom", -1), ("status", {"state": "busy"}),
+        ("status", {"text": "no state"}), ("status", {"state": "running", "progress": 7}),
+        ("picture", {"width": 2, "height": 2, "data": b"short"}),
         ("picture", {"width": 0, "height": 2, "data": b""}), ("incoming", {"key": "a|b|c"}),
         ("incoming", {"key": "a", "shape": [1, 1], "kind": "heatmap", "values": b"1234", "lo": 1.0, "hi": 0.0}),
         ("incoming", {"key": "a", "shape": [2, 1], "kind": "color", "values": b"1234", "lo": 0.0, "hi": 1.0}),
@@ -166,6 +168,18 @@ def test_a_scale_locks_and_unlocking_frees_it():
     assert not canvas.locked
 
 
+def test_a_followed_menu_sets_what_is_wanted_except_when_the_browser_did():
+    canvas = ImageCanvas(context="cat", mode="why")
+    menu = ipywidgets.ToggleButtons(options=["saliency", "grad_cam", "cam"])
+    canvas.follow(menu, "method")
+    assert canvas.wanted == "cat|why|saliency"
+    menu.value = "grad_cam"
+    assert canvas.wanted == "cat|why|grad_cam"
+    # The browser sets the canvas by itself, perhaps already to something newer.
+    menu.set_state({"index": 2})
+    assert (menu.value, canvas.method) == ("cam", "grad_cam")
+
+
 def test_the_text_form_is_the_same_in_every_run():
     canvas = ImageCanvas()
     assert repr(canvas) == "ImageCanvas(empty)"
@@ -189,7 +203,9 @@ def test_messages_call_back_and_an_undone_callback_is_silent():
     assert heard == ["a|b|c", "stop"]
 
 
-@pytest.mark.parametrize("content", [None, "stop", {}, {"type": "dance"}, {"type": "need"}, {"type": "file", "name": "x"}])
+@pytest.mark.parametrize(
+    "content", [None, "stop", {}, {"type": "dance"}, {"type": "need"}, {"type": "file", "name": "x"}]
+)
 def test_a_message_that_makes_no_sense_is_passed_over(content: Any):
     canvas = ImageCanvas()
     canvas.on_need(lambda key: pytest.fail(key))
