@@ -29,20 +29,15 @@ class ClassPicker(ipw.VBox):
         self._indices: list[int] = []
         self._chosen: int | None = None
         self._quiet = False
-        share = LinearScale(min=0.0, max=1.0)
-        names = OrdinalScale(reverse=True)
+        share, names = LinearScale(min=0.0, max=1.0), OrdinalScale(reverse=True)
         self._bars = Bars(
             x=[],
             y=[],
             scales={"x": names, "y": share},
             orientation="horizontal",
             colors=[OTHER],
-            color_mode="element",
-            padding=0.25,
-            label_display=True,
-            label_display_format=".1%",
-            label_display_horizontal_offset=24,
-            label_font_style={"font-size": "11px"},
+            color_mode="no_group",
+            padding=0.3,
         )
         self._bars.on_element_click(self._clicked)
         self.figure = Figure(
@@ -51,17 +46,16 @@ class ClassPicker(ipw.VBox):
                 Axis(scale=names, orientation="vertical", grid_lines="none", tick_style={"font-size": "12px"}),
                 Axis(scale=share, tick_format=".0%", num_ticks=3, grid_lines="none"),
             ],
-            fig_margin={"top": 4, "bottom": 28, "left": 150, "right": 18},
-            layout=ipw.Layout(width="380px", height="190px"),
+            fig_margin={"top": 2, "bottom": 26, "left": 178, "right": 16},
+            layout=ipw.Layout(width="340px", height="170px"),
             background_style={"fill-opacity": 0},
-            legend_style={"fill-opacity": 0},
         )
         self.search = ipw.Combobox(
             placeholder="search all classes",
             description="Class",
             continuous_update=False,
-            layout=ipw.Layout(width="370px"),
-            style={"description_width": "52px"},
+            layout=ipw.Layout(width="330px"),
+            style={"description_width": "60px"},
         )
         self.search.observe(self._searched, "value")
         super().__init__([self.figure, self.search])
@@ -72,11 +66,12 @@ class ClassPicker(ipw.VBox):
         self.search.options = tuple(dict.fromkeys(categories))
         self.search.placeholder = f"search {len(categories):,} classes"
         shares = [float(share) for share in predictions.probabilities]
-        # A name that stands for two classes would be one bar: the number tells them apart.
         names = list(predictions.names)
+        # A name that stands for two classes would be one bar: the number tells them apart.
         labels = [f"{n} ({i})" if names.count(n) > 1 else n for n, i in zip(names, self._indices, strict=True)]
-        self._bars.scales["y"].max = max(0.05, min(1.0, max(shares) * 1.25))
-        self._bars.x, self._bars.y = [_short(label) for label in labels], shares
+        self._bars.scales["y"].max = min(1.0, max(0.05, max(shares)))
+        self._bars.x = [f"{_short(label)}  {share:.1%}" for label, share in zip(labels, shares, strict=True)]
+        self._bars.y = shares
         self._paint()
 
     def mark(self, index: int | None, name: str) -> None:
@@ -102,5 +97,5 @@ class ClassPicker(ipw.VBox):
             self._pick(change["new"])
 
 
-def _short(name: str, length: int = 22) -> str:
+def _short(name: str, length: int = 20) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -145,36 +145,32 @@ class SaliencyToggle(ipw.VBox):
         return slot
 
     def _controls(self) -> None:
-        def toggles(options: Iterable[tuple[str, str]], name: str, tips: list[str]) -> ipw.ToggleButtons:
-            return ipw.ToggleButtons(
-                options=list(options),
-                description=name,
-                tooltips=tips,
-                style={"button_width": "auto", "description_width": "52px"},
-            )
-
-        self._modes = toggles(
-            [("Why", "why"), ("Why not", "why not"), ("Contrast", "contrast")],
-            "Question",
-            ["what speaks for this class", "what speaks against it", "why this class rather than the other"],
+        self._modes = _toggles(
+            {
+                "why": ("Why", "what speaks for this class"),
+                "why not": ("Why not", "what speaks against it"),
+                "contrast": ("Contrast", "why this class rather than the other"),
+            }
+        )
+        self._pixels = _toggles(
+            {
+                "magnitude": ("Magnitude", "the largest magnitude of red, green and blue"),
+                "signed": ("Signed", "the sum of the three, with its sign"),
+                "colour": ("Colour", "all three, about mid grey"),
+            }
         )
         self._against = ipw.Combobox(
             placeholder="the next likeliest class",
             description="Against",
             continuous_update=False,
-            layout=ipw.Layout(width="370px", display="none"),
-            style={"description_width": "52px"},
-        )
-        self._pixels = toggles(
-            [("Magnitude", "magnitude"), ("Signed", "signed"), ("Colour", "colour")],
-            "Pixels",
-            ["largest magnitude of red, green and blue", "sum of the three, with its sign", "all three, about grey"],
+            layout=ipw.Layout(width="330px", display="none"),
+            style={"description_width": "60px"},
         )
         self._compare_button = ipw.ToggleButton(
             description="Compare two methods",
             icon="columns",
             tooltip="a second map beside the first",
-            layout=ipw.Layout(width="auto", margin="2px 2px 2px 58px"),
+            layout=ipw.Layout(width="auto"),
         )
         for slot in self._slots:
             slot.canvas.follow(self._modes, "mode")
@@ -188,14 +184,28 @@ class SaliencyToggle(ipw.VBox):
             ipw.jslink((self._slots[0].canvas, trait), (self._slots[1].canvas, trait))
 
     def _layout_of_all(self) -> ipw.Widget:
-        wide = ipw.Layout(flex="1 1 320px", min_width="300px", max_width="620px")
+        wide = ipw.Layout(flex="1 1 260px", min_width="250px", max_width="560px")
         self._columns = [ipw.VBox([slot.menu, slot.canvas], layout=wide) for slot in self._slots]
-        side = ipw.VBox(
-            [self._picker, self._modes, self._against, self._pixels, self._compare_button],
-            layout=ipw.Layout(flex="0 0 390px"),
+        controls = ipw.VBox(
+            [
+                _row("Question", self._modes),
+                self._against,
+                _row("Pixels", self._pixels),
+                _row("", self._compare_button),
+            ]
         )
-        self._maps = ipw.HBox([self._columns[0]], layout=ipw.Layout(flex="1 1 320px", flex_flow="row wrap"))
-        return ipw.HBox([side, self._maps], layout=ipw.Layout(flex_flow="row wrap", width="100%"))
+        top = ipw.Layout(flex_flow="row wrap", align_items="flex-start", align_content="flex-start")
+        self._side = ipw.HBox([self._picker, controls], layout=top)
+        self._maps = ipw.HBox(layout=ipw.Layout(flex_flow="row wrap"))
+        self._arrange()
+        return ipw.HBox([self._side, self._maps], layout=ipw.Layout(flex_flow="row wrap", width="100%"))
+
+    def _arrange(self) -> None:
+        """One map stands beside the controls; two need the whole width, so the controls go above them."""
+        self._maps.children = self._columns[: 1 + self.compare]
+        self._side.layout.flex, self._maps.layout.flex = (
+            ("1 1 100%", "1 1 100%") if self.compare else ("0 0 350px", "1 1 260px")
+        )
 
     def __repr__(self) -> str:
         """``SaliencyToggle(squeezenet1_1: grad_cam of 'tiger cat')``."""
@@ -298,7 +308,7 @@ class SaliencyToggle(ipw.VBox):
     def _changed(self, change: Any) -> None:
         name = change["name"]
         if name == "compare":
-            self._maps.children = self._columns[: 1 + self.compare]
+            self._arrange()
         if name == "mode":
             self._against.layout.display = "" if self.mode == "contrast" else "none"
         if name == "target" and self.target is not None:
@@ -496,6 +506,21 @@ class SaliencyToggle(ipw.VBox):
             return self._plain(self.against)
         target = self._plain(self.target)
         return next(int(index) for index in self.predictions.indices if int(index) != target)
+
+
+def _toggles(options: dict[str, tuple[str, str]]) -> ipw.ToggleButtons:
+    """A row of buttons, one of them down: value -> (what it says, what it means)."""
+    return ipw.ToggleButtons(
+        options=[(label, value) for value, (label, _) in options.items()],
+        tooltips=[meaning for _, meaning in options.values()],
+        style={"button_width": "auto"},
+        layout=ipw.Layout(width="auto"),
+    )
+
+
+def _row(name: str, control: ipw.Widget) -> ipw.Widget:
+    """A control with its name before it, as ipywidgets lines up descriptions."""
+    return ipw.HBox([ipw.Label(name, layout=ipw.Layout(width="60px", justify_content="flex-end")), control])
 
 
 def _no_such(what: str, value: object, known: Iterable[str]) -> str:
