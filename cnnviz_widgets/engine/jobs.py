@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -47,9 +48,10 @@ class Job(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
         self.started: float | None = None
-        self._work = work
+        self._work: Callable[[], T] | None = work
         self._on_progress = on_progress
         self._on_end = on_end
+        self._loops = 0
         self._stop = threading.Event()
         self._ended = threading.Event()
 
@@ -87,7 +89,9 @@ class Job(Generic[T]):
             raise Cancelled("the job was stopped")
 
     def report(self, done: int, total: int | None) -> None:
-        """Record how far the work is and tell whoever listens."""
+        """Record how far the work is and tell whoever listens; a later, shorter loop does not turn progress back."""
+        if total and self.total and done * self.total < self.done * total:
+            return
         self.done, self.total = done, total
         if self._on_progress is not None:
             self._on_progress(self)
@@ -98,6 +102,7 @@ class Job(Generic[T]):
         try:
             self.check()
             self.state, self.started = "running", time.monotonic()
+            assert self._work is not None
             self.result = self._work()
             self.state = "done"
         except Cancelled as stop:
@@ -118,10 +123,12 @@ class Job(Generic[T]):
             if self._on_end is not None:
                 self._on_end(self)
         except BaseException as error:  # a broken listener must not take the worker thread with it, nor be lost
-            if self.error is None:
-                self.state, self.error = "failed", error
+            if self.state == "failed":
+                error.__cause__ = self.error  # both are shown
+            self.state, self.error = "failed", error
         finally:
-            self._on_progress = self._on_end = None  # a kept job must not keep its widget alive
+            # a kept job must not keep its widget or its engine alive
+            self._work = self._on_progress = self._on_end = self.owner = None
             self._ended.set()
 
 
@@ -136,6 +143,7 @@ class Worker:
         self._running: Job[Any] | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self.submitted = 0  # how many jobs were ever asked for
 
     def submit(
         self,
@@ -166,6 +174,7 @@ class Worker:
                 self._waiting.remove(old)
             if owner is not None and self._running is not None and self._running.owner is owner:
                 self._running.cancel()
+            self.submitted += 1
             self._waiting.append(job)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
@@ -214,16 +223,28 @@ def checkpoint() -> None:
         job.check()
 
 
+@contextmanager
+def progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """For a loop of `total` steps: what reports how many are done. A loop within another loop reports nothing."""
+    job = _current.get()
+    if job is None:
+        yield lambda done: None
+        return
+    job._loops += 1
+    outermost = job._loops == 1
+    try:
+        yield lambda done: job.report(done, total) if outermost else None
+    finally:
+        job._loops -= 1
+
+
 def steps(items: Iterable[S], total: int | None = None) -> Iterator[S]:
     """Loop over `items` so that a job can be stopped between two of them and reports each finished one."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    job = _current.get()
-    for number, item in enumerate(items, start=1):
-        if job is not None:
-            job.check()
-        yield item
-        if job is not None:
-            job.report(number, total)
-    if job is not None:
-        job.check()
+    with progress(total) as report:
+        for number, item in enumerate(items, start=1):
+            checkpoint()
+            yield item
+            report(number)
+    checkpoint()

@@ -63,7 +63,7 @@ class SaliencyToggle(ipw.VBox):
         engine: the network.
         image: path, PIL picture, array or tensor; not preprocessed.
         target: class index, class name or `Unit`; by default the most probable class.
-        method: the name of the first method shown.
+        method: the name of the first method shown; by default "grad_cam", or the first of `methods`.
         methods: the functions offered; by default all that return a map.
 
     Attributes:
@@ -101,7 +101,7 @@ class SaliencyToggle(ipw.VBox):
         image: ImageLike,
         target: Target | None = None,
         *,
-        method: str = "grad_cam",
+        method: str | None = None,
         methods: Iterable[MapMethod] | None = None,
     ) -> None:
         if not isinstance(engine, Engine):
@@ -114,7 +114,7 @@ class SaliencyToggle(ipw.VBox):
         self._looking: Job[Any] | None = None
         self._looker = object()  # who asks for predictions, as the worker knows it
         self._picture = as_picture(image)
-        first = method if method in self.methods or methods is None else next(iter(self.methods))
+        first = method or ("grad_cam" if methods is None else next(iter(self.methods)))
         second = next((name for name in self.methods if name != first), first)
         self._slots = [self._make_slot(first), self._make_slot(second)]
         self._picker = ClassPicker(self._pick)
