@@ -40,7 +40,7 @@ def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequenc
         modules[name].register_forward_hook(_keeper(kept.outputs, calls))
     for name in inputs:
         modules[name].register_forward_pre_hook(_input_keeper(kept.inputs, name))
-    kept.scores = scores_of(twin(x.clone() if x.requires_grad else x))  # a leaf could not be changed in place
+    kept.scores = scores_of(twin(x.clone()))  # some networks change their input in place
     for name in outputs:
         if name not in kept.outputs:
             raise LookupError(f"layer {name!r} gave no tensor in this run; layers that do are listed in engine.layers")

@@ -8,17 +8,23 @@ training loop in another cell can run at the same time.
 
 from __future__ import annotations
 
+import copy
+import functools
 import types
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 Place = Callable[[Tensor], Tensor]
 M = TypeVar("M", bound=nn.Module)
 
-# What nn.Module keeps in dictionaries of its own; the stand-in gets copies, so adding a hook here adds none there.
+# What nn.Module keeps in dictionaries of its own; the stand-in gets copies, so adding a hook here adds none there, and
+# a hook that is a method of some module writes to that module's stand-in.
 _HOOKS = (
     "_forward_hooks",
     "_forward_hooks_with_kwargs",
@@ -71,37 +77,99 @@ def _copy(module: M, place: Place | None, seen: dict[int, Any]) -> M:
         if name in state:
             state[name] = state[name].copy()
     state["training"] = False
-    state["_parameters"] = {name: _placed(value, place) for name, value in module._parameters.items()}
+    state["_parameters"] = {name: _alias(value, place, seen) for name, value in module._parameters.items()}
     # A module of the user's own may write into its buffers during a forward pass (a counter, a running mean); the
     # modules of torch.nn do not in eval mode, so theirs need no copy.
-    own = not type(module).__module__.startswith("torch.nn")
-    state["_buffers"] = {
-        name: value.clone() if own and value is not None and placed is value else placed
-        for name, value in module._buffers.items()
-        for placed in [_placed(value, place)]
-    }
+    buffer = _alias if type(module).__module__.startswith("torch.nn") else _duplicate
+    state["_buffers"] = {name: buffer(value, place, seen) for name, value in module._buffers.items()}
     twin.__dict__.update(state)
     twin.__dict__["_modules"] = {
         name: None if child is None else _copy(child, place, seen) for name, child in module._modules.items()
     }
     for name in state.keys() - _STANDARD:
         twin.__dict__[name] = _rebound(state[name], place, seen)
+    for name in _HOOKS:
+        hooks = twin.__dict__.get(name)
+        if isinstance(hooks, dict):
+            hooks.update({key: _rebound(hook, place, seen) for key, hook in hooks.items()})
     return twin
 
 
-def _placed(value: Tensor | None, place: Place | None) -> Tensor | None:
-    return value if value is None or place is None else place(value)
+def _alias(value: Tensor | None, place: Place | None, seen: dict[int, Any]) -> Tensor | None:
+    """The same weights, unknown to autograd: no gradient is computed for them, and a training step in another thread
+    does not make the backward pass of a run fail."""
+    if value is None:
+        return None
+    if id(value) not in seen:
+        placed = value if place is None else place(value)
+        # what was made in inference mode cannot be saved for a backward pass
+        seen[id(value)] = placed.clone() if placed.is_inference() else placed.data
+    return seen[id(value)]
+
+
+def _duplicate(value: Tensor | None, place: Place | None, seen: dict[int, Any]) -> Tensor | None:
+    """A copy to write into."""
+    if value is not None and id(value) not in seen:
+        placed = value.detach() if place is None else place(value)
+        seen[id(value)] = placed.clone()
+    return None if value is None else seen[id(value)]
 
 
 def _rebound(value: Any, place: Place | None, seen: dict[int, Any]) -> Any:
-    """A module's own attribute for its stand-in: modules hidden in it become stand-ins, containers become copies."""
+    """A module's own attribute for its stand-in: modules hidden in it become stand-ins, containers and tensors
+    copies."""
+    if id(value) in seen:
+        return seen[id(value)]
     if isinstance(value, nn.Module):
         return _copy(value, place, seen)
-    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
-        return types.MethodType(value.__func__, _copy(value.__self__, place, seen))
-    if type(value) is dict:
-        return {key: _rebound(item, place, seen) for key, item in value.items()}
-    if type(value) in (list, tuple, set):
+    if isinstance(value, Tensor):
+        return (_alias if isinstance(value, nn.Parameter) else _duplicate)(value, place, seen)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, dict):
+        twin = seen[id(value)] = copy.copy(value)  # before its items, which may lead back to it
+        for key, item in value.items():
+            twin[key] = _rebound(item, place, seen)
+        return twin
+    if isinstance(value, (list, deque)):
+        twin = seen[id(value)] = copy.copy(value)
+        for number, item in enumerate(value):
+            twin[number] = _rebound(item, place, seen)
+        return twin
+    if type(value) in (tuple, set):
         items: Any = value
         return type(items)(_rebound(item, place, seen) for item in items)
+    return _rebound_callable(value, place, seen)
+
+
+def _rebound_callable(value: Any, place: Place | None, seen: dict[int, Any]) -> Any:
+    """Methods of a module, and partial functions, closures and weak references that hold one, for its stand-in: else
+    they would run, and train, the user's own."""
+
+    def own(part: Any) -> Any:
+        held = isinstance(part, (nn.Module, types.MethodType))
+        return _rebound(part, place, seen) if held else part
+
+    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
+        return types.MethodType(value.__func__, own(value.__self__))
+    if type(value) is functools.partial:
+        keywords = {name: own(part) for name, part in value.keywords.items()}
+        return functools.partial(own(value.func), *map(own, value.args), **keywords)
+    if type(value) is weakref.ref and isinstance(value(), nn.Module):
+        return weakref.ref(own(value()))
+    if isinstance(value, types.FunctionType) and any(own(held) is not held for held in _closed_over(value)):
+        cells = zip(value.__closure__ or (), _closed_over(value), strict=True)
+        closure = tuple(cell if own(held) is held else types.CellType(own(held)) for cell, held in cells)
+        twin = types.FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
+        twin.__kwdefaults__ = value.__kwdefaults__
+        return twin
     return value
+
+
+def _closed_over(function: types.FunctionType) -> list[Any]:
+    """What a function took along from where it was defined."""
+    cells = function.__closure__ or ()
+    try:
+        return [cell.cell_contents for cell in cells]
+    except ValueError:  # not yet assigned
+        return []
