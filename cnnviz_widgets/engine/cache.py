@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -66,24 +67,59 @@ class Cache:
 def state_of(module: nn.Module) -> Hashable:
     """A value that changes whenever the network could compute something else.
 
-    It names every module, its plain settings and its hooks, and every parameter and buffer with its version counter,
-    which each in-place update (an optimiser's step, `load_state_dict`) raises. A few sampled elements stand in for
-    the updates that the counter misses, those written through `.data`.
+    It names every module (also those hidden in lists), its settings and its hooks, and every parameter, buffer and
+    other tensor with its version counter, which each in-place update (an optimiser's step, `load_state_dict`) raises.
+    A few sampled elements stand in for the updates that the counter misses, those written through `.data`.
     """
-    parts: list[Hashable] = []
-    tensors: list[Tensor] = []
-    for part in module.modules():
-        settings = tuple(v for k, v in part.__dict__.items() if type(v) in _PLAIN and k != "training")
-        hooks = (*part._forward_hooks, *part._forward_pre_hooks)
-        parts.append((id(part), type(part), settings, hooks))
-        tensors += [t for t in (*part._parameters.values(), *part._buffers.values()) if t is not None]
-    for tensor in tensors:
+    notes = _Notes()
+    notes.module(module)
+    for tensor in notes.tensors:
         version = None if tensor.is_inference() else tensor._version
-        parts.append((id(tensor), tensor.data_ptr() if tensor.device.type != "meta" else 0, version))
-    return tuple(parts), _sample(tensors)
+        notes.parts.append((id(tensor), tensor.data_ptr() if tensor.device.type != "meta" else 0, version))
+    return tuple(notes.parts), _sample(notes.tensors)
 
 
-_PLAIN = (int, float, bool, str)
+_PLAIN = (int, float, bool, str, type(None))
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_STANDARD = frozenset(nn.Module().__dict__)
+
+
+class _Notes:
+    """What is written down while walking through a network."""
+
+    def __init__(self) -> None:
+        self.parts: list[Hashable] = []
+        self.tensors: list[Tensor] = []
+        self._seen: set[int] = set()
+
+    def module(self, module: nn.Module) -> None:
+        self.parts += (id(module), type(module), type(module).forward)
+        if id(module) in self._seen:
+            return
+        self._seen.add(id(module))
+        state = module.__dict__
+        self.parts += [tuple(state[name]) for name in _HOOKS if name in state]
+        for group in (state["_parameters"], state["_buffers"], state["_modules"]):
+            self.items(group)
+        self.items({name: value for name, value in state.items() if name not in _STANDARD})
+
+    def items(self, group: Mapping[Any, Any]) -> None:
+        for name, value in group.items():
+            self.parts.append(name if type(name) in _PLAIN else id(name))
+            self.value(value)
+
+    def value(self, value: Any) -> None:
+        if type(value) in _PLAIN:
+            self.parts.append(value)
+        elif isinstance(value, Tensor):
+            self.tensors.append(value)
+        elif isinstance(value, nn.Module):
+            self.module(value)
+        elif isinstance(value, (list, tuple, dict)) and id(value) not in self._seen:
+            self._seen.add(id(value))
+            self.items(value if isinstance(value, dict) else dict(enumerate(value)))
+        else:
+            self.parts.append(id(value))
 
 
 def _sample(tensors: list[Tensor]) -> Hashable:
@@ -91,9 +127,17 @@ def _sample(tensors: list[Tensor]) -> Hashable:
     by_device: dict[Any, list[Tensor]] = {}
     for tensor in tensors:
         if tensor.numel() and tensor.is_floating_point() and tensor.device.type != "meta":
-            flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach().flatten()[:1]
-            by_device.setdefault(tensor.device, []).append(flat[:: max(1, (flat.numel() - 1) // 2)][:3].double())
+            by_device.setdefault(tensor.device, []).append(_three(tensor.detach()).double())
     return tuple(torch.cat(parts).cpu().numpy().tobytes() for parts in by_device.values())
+
+
+def _three(tensor: Tensor) -> Tensor:
+    """The first, the middle and the last element."""
+    if tensor.is_contiguous():
+        flat = tensor.view(-1)
+        return flat[:: max(1, (flat.numel() - 1) // 2)][:3]
+    places = [[0] * tensor.ndim, [size // 2 for size in tensor.shape], [-1] * tensor.ndim]
+    return torch.stack([tensor[tuple(place)] for place in places])
 
 
 def _bytes_in(value: Any) -> int:
@@ -107,4 +151,4 @@ def _bytes_in(value: Any) -> int:
         return sum(_bytes_in(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return sum(map(_bytes_in, value))
-    return 0
+    return sys.getsizeof(value)
