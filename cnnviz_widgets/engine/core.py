@@ -20,7 +20,7 @@ from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.cache import Cache, state_of
 from cnnviz_widgets.engine.capture import Run, run
-from cnnviz_widgets.engine.jobs import Worker, checkpoint, current_job
+from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
 from cnnviz_widgets.engine.shadow import shadow, unwrap
 from cnnviz_widgets.engine.targets import Objective, Score, Target, check_unit, find_class, make_objective
@@ -83,7 +83,7 @@ class Engine:
     ) -> None:
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"dtype={dtype!r}; wanted a floating point type such as torch.float32 or torch.float64")
-        if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
+        if batch_size is not None and (type(batch_size) is bool or not isinstance(batch_size, int) or batch_size < 1):
             raise ValueError(f"batch_size={batch_size!r}; wanted a whole number from 1 up, or None")
         self._assumed: list[str] = []
         if isinstance(model, str):
@@ -104,12 +104,12 @@ class Engine:
         self.preprocessing = Preprocessing.of(transform)
         self._network = unwrap(self.model)
         here, own_dtype = devices.home(self._network)
+        shadow(self._network)  # what cannot be observed is refused here, not at the first picture
         self.device = devices.choose_device(device)
         self.dtype = dtype or own_dtype
+        self._placement = devices.Placement(self.device, self.dtype)
         if device is None and devices.is_split(self._network):
-            self.device = here  # spread over several devices on purpose: leave it so
-        same = self.device == here and self.dtype == own_dtype or (device is None and devices.is_split(self._network))
-        self._placement = None if same else devices.Placement(self.device, self.dtype)
+            self.device, self._placement = here, None  # spread over several devices on purpose: leave it so
         self._batch_size = batch_size
         self._names = names
         self.cache = Cache()
@@ -380,22 +380,23 @@ class Engine:
             like: an input such as `compute` makes; `items` itself when left out.
         """
         results: list[T] = []
-        start, job = 0, current_job()
-        while start < len(items):
-            checkpoint()
-            part = items[start : start + self.batch_size(items if like is None else like)]
-            try:
-                results.append(compute(part))
-            except Exception as error:
-                if len(part) == 1 or not devices.out_of_memory(error):
-                    raise
-                self._batch_size = len(part) // 2
-            else:
-                start += len(part)
-                if job is not None and len(items) > len(part):
-                    job.report(start, len(items))
-                continue
-            devices.free_memory()  # out of the handler, whose error holds what did not fit
+        start = 0
+        with progress(len(items)) as report:
+            while start < len(items):
+                checkpoint()
+                part = items[start : start + self.batch_size(items if like is None else like)]
+                try:
+                    results.append(compute(part))
+                except Exception as error:
+                    if len(part) == 1 or not devices.out_of_memory(error):
+                        raise
+                    self._batch_size = len(part) // 2
+                else:
+                    start += len(part)
+                    if len(items) > len(part):
+                        report(start)
+                    continue
+                devices.free_memory()  # out of the handler, whose error holds what did not fit
         return results
 
     # --- helpers ------------------------------------------------------------------------------------------------------
@@ -414,7 +415,10 @@ class Engine:
         return torch.cat(tensors)
 
     def _twin(self) -> nn.Module:
-        return shadow(self._network, self._placement)
+        """The stand-in for one run; of copied weights where the module lies elsewhere, also when it was moved since."""
+        if self._placement is None or devices.lies_at(self._network, self.device, self.dtype):
+            return shadow(self._network)
+        return shadow(self._network, self._placement.at(state_of(self._network)))
 
     def _laid_out(self, x: Tensor) -> Tensor:
         # Channels last is up to twice as fast for float32 convolutions; float64 has no such kernels.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +22,18 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         ValueError: no such device here; the message lists those that are.
     """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device {device!r} is not a device; here there are {', '.join(_devices())}") from error
-    index = chosen.index or 0
-    if (
-        (chosen.type == "cuda" and index >= torch.cuda.device_count())
-        or (chosen.type == "mps" and not _has_mps())
-        or chosen.type == "meta"
-    ):
-        raise ValueError(f"device {str(device)!r} is not available; here there are {', '.join(_devices())}")
-    return chosen
+    absent = f"device {str(device)!r} is not available; here there are {', '.join(_devices())}"
+    if chosen.type == "meta":
+        raise ValueError(absent)
+    try:
+        return torch.empty(0, device=chosen).device  # "cuda" comes back as "cuda:0", as weights call it
+    except Exception as error:  # each kind of device that this torch was built without says so in its own way
+        raise ValueError(absent) from error
 
 
 def _has_mps() -> bool:
@@ -63,6 +64,11 @@ def is_split(module: nn.Module) -> bool:
     return len({t.device for t in (*module.parameters(), *module.buffers())}) > 1
 
 
+def lies_at(module: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
+    """True when a module can run on `device` in `dtype` as it is."""
+    return not is_split(module) and home(module) == (device, dtype)
+
+
 def default_batch(device: torch.device, bytes_for_one: int) -> int:
     """How many pictures at once: few on a CPU, what half the free memory holds on a GPU."""
     if device.type == "cuda":
@@ -83,42 +89,85 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """Full float32 arithmetic on CUDA: TF32 would cost three digits."""
+    """Full float32 arithmetic on CUDA: TF32 would cost three digits.
+
+    The switch is one for the whole process, so of several runs at once the first turns it and the last turns it back.
+    """
     if device.type != "cuda":
         yield
         return
-    matmul = torch.backends.cuda.matmul.allow_tf32
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        torch.backends.cuda.matmul.allow_tf32 = False
-        try:
-            yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = matmul
+    with _turning:
+        if not _exact_runs:
+            _undo.append(_without_tf32())
+        _exact_runs.append(device)
+    try:
+        yield
+    finally:
+        with _turning:
+            _exact_runs.pop()
+            if not _exact_runs:
+                _undo.pop()()
+
+
+_turning = threading.Lock()
+_exact_runs: list[torch.device] = []
+_undo: list[Callable[[], None]] = []
+
+
+def _without_tf32() -> Callable[[], None]:
+    """Turn TF32 off; call what comes back to have it as before."""
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    try:
+        _ = matmul.allow_tf32, cudnn.allow_tf32
+    except RuntimeError:  # somebody used the switches of torch 2.9, which the older ones refuse to speak for
+        switches = (matmul, cudnn.conv, cudnn.rnn)
+        before = [switch.fp32_precision for switch in switches]
+        for switch in switches:
+            switch.fp32_precision = "ieee"
+
+        def undo() -> None:
+            for switch, value in zip(switches, before, strict=True):
+                switch.fp32_precision = value
+
+        return undo
+    products, convolutions = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
+
+    def undo_old() -> None:
+        torch.set_float32_matmul_precision(products)
+        cudnn.allow_tf32 = convolutions
+
+    return undo_old
 
 
 class Placement:
-    """Copies of a network's weights on another device or of another type, renewed when the weights change."""
+    """Copies of a network's weights on another device or of another type, renewed when the network changes."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         """Say where weights should be."""
         self.device, self.dtype = device, dtype
-        self._copies: dict[int, tuple[Tensor, int | None, Tensor]] = {}
+        self._state: Hashable = None
+        self._copies: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def __call__(self, tensor: Tensor) -> Tensor:
-        """`tensor` there: itself when it is there already."""
-        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
-        if tensor.device == self.device and tensor.dtype == dtype:
-            return tensor
-        version = None if tensor.is_inference() else tensor._version
-        kept = self._copies.get(id(tensor))
-        if kept is None or kept[0] is not tensor or kept[1] != version:
-            kept = (tensor, version, tensor.detach().to(self.device, dtype))
-            self._copies[id(tensor)] = kept
-        return kept[2]
+    def at(self, state: Hashable) -> Callable[[Tensor], Tensor]:
+        """What gives the copy of a weight, for the network in `state` (see `cache.state_of`)."""
+        if state != self._state:
+            self._state, self._copies = state, {}
+        copies = self._copies  # a run in another thread goes on with those that it began with
 
-    def refresh(self) -> None:
-        """Forget all copies."""
-        self._copies.clear()
+        def place(tensor: Tensor) -> Tensor:
+            dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+            if tensor.device == self.device and tensor.dtype == dtype:
+                return tensor
+            if id(tensor) not in copies:
+                # also from within inference mode a copy must be good for a gradient later
+                with torch.inference_mode(False), torch.no_grad():
+                    copies[id(tensor)] = (tensor, tensor.detach().to(self.device, dtype))
+            return copies[id(tensor)][1]
+
+        return place
 
 
 def free_memory() -> None:
