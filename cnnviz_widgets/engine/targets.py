@@ -70,6 +70,8 @@ def make_objective(
     if against is not None and against == target:
         raise ValueError(f"target and against are both {_name(target, categories)!r}; a contrast needs two")
     units = {part.layer: part for part in (target, against) if isinstance(part, Unit)}
+    if units and score != "logit":
+        raise ValueError(f"score={score!r} is for classes; a unit has only its activation, so leave score out")
     axes = tuple(layers[name].axes for name in units) if layers is not None else ()
     name = _name(target, categories)
     if against is not None:
