@@ -614,6 +614,11 @@ class View {
   paint() {
     const { model, map, picture, canvas, layer } = this;
     const { width, height } = this.size();
+    this.scale = map && scaleOf(map, model.get("scale"));
+    this.table = this.tableFor(map);
+    if (map !== this.enlarged?.map || width !== this.enlarged?.width || height !== this.enlarged?.height) {
+      this.enlarged = map && { map, width, height, values: enlarge(map, width, height) };
+    }
     const box = this.place.getBoundingClientRect();
     if (!box.width || !box.height) {
       // Out of sight. When it comes back the observer says so, except after a change of theme, which hides everything
@@ -625,15 +630,10 @@ class View {
     this.unseen = false;
     const across = Math.max(1, Math.round(box.width * devicePixelRatio));
     const down = Math.max(1, Math.round(box.height * devicePixelRatio));
-    this.scale = map && scaleOf(map, model.get("scale"));
-    this.table = this.tableFor(map);
     const [opacity, threshold] = [model.get("opacity"), model.get("threshold")];
     const look = { scale: this.scale, opacity, threshold, table: this.table };
     const now = [picture, map, opacity, threshold, this.table, this.scale?.lo, this.scale?.hi, across, down];
     if (now.every((value, i) => value === this.painted[i])) return;
-    if (map !== this.enlarged?.map || width !== this.enlarged.width || height !== this.enlarged.height) {
-      this.enlarged = map && { map, width, height, values: enlarge(map, width, height) };
-    }
     this.painted = now;
     [layer.width, layer.height, canvas.width, canvas.height] = [width, height, across, down];
     const image = compose(picture, map, this.enlarged?.values ?? null, width, height, look);

@@ -146,6 +146,17 @@ def test_a_map_without_a_picture_is_drawn_alone(mount: Mount):
     assert_close(view.picture(8, 5), wanted)
 
 
+def test_a_canvas_that_is_made_out_of_sight_is_drawn_when_it_is_shown(mount: Mount):
+    view = mount(canvas_with(), views=0)
+    view.page.evaluate("() => { document.body.hidden = true; return show(); }")
+    view.widget.show_map(SIGNED)
+    view.settle()
+    view.page.evaluate("() => { document.body.hidden = false; }")
+    view.settle()
+    most = float(np.abs(SIGNED).max())
+    assert_close(view.picture(W, H), overlay(PICTURE, enlarged(SIGNED), Scale(-most, most, "RdBu_r", True), 0.55))
+
+
 def test_an_empty_canvas_is_no_error(mount: Mount):
     view = mount(ImageCanvas())
     assert not view.find(CANVAS).is_visible()
@@ -598,12 +609,13 @@ def test_a_removed_view_leaves_nothing_behind(mount: Mount):
 
 def test_one_of_two_views_removed_leaves_the_other_alive(mount: Mount):
     view = mount(canvas_with(), views=2)
-    removed = view.find(CANVAS).first.element_handle()
-    width = removed.evaluate("(c) => c.width")
+    removed = view.find(".cnnviz-alarm").first.element_handle()
     view.page.evaluate("() => views.shift().clean()")
     view.widget.opacity = 0.0
+    view.widget.error = "news"
     view.settle()
-    assert removed.evaluate("(c) => c.width") == width, "the removed view was drawn once more"
+    assert "news" in view.page.get_by_role("alert").inner_text()
+    assert removed.text_content() == "×", "the removed view still listens"
     np.testing.assert_array_equal(view.picture(W, H), PICTURE)
 
 

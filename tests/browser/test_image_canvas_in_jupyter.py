@@ -1,11 +1,14 @@
 """ImageCanvas in a real JupyterLab and a real Notebook 7, on a real photo."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.browser.harness import wait_until
 from tests.browser.jupyter import JupyterServer, OpenNotebook
@@ -35,12 +38,13 @@ ipywidgets.VBox([menu, canvas])"""
 
 PIXELS = """() => {
   const c = document.querySelector('canvas.cnnviz-pixels');
-  return c && c.width > 1 ? [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data] : null;
+  return c && c.width > 1 ? c.toDataURL().split(',')[1] : null;
 }"""
 
 
 def pixels(notebook: OpenNotebook) -> np.ndarray:
-    return np.array(wait_until(lambda: notebook.page.evaluate(PIXELS), what="a drawn canvas"), np.uint8).reshape(-1, 4)
+    png = wait_until(lambda: notebook.page.evaluate(PIXELS), what="a drawn canvas")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA"))
 
 
 def until_pixels_change(notebook: OpenNotebook, before: np.ndarray) -> np.ndarray:
@@ -59,7 +63,7 @@ def notebook(jupyter_server: JupyterServer) -> OpenNotebook:
 
 def test_a_notebook_shows_the_canvas_and_both_sides_stay_in_touch(notebook: OpenNotebook):
     first = pixels(notebook)
-    assert len(np.unique(first, axis=0)) > 1000, "the canvas is blank"
+    assert len(np.unique(first.reshape(-1, 4), axis=0)) > 1000, "the canvas is blank"
 
     # From the page to the kernel and its map back to the page.
     notebook.page.get_by_label("Opacity").fill("90")
