@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
@@ -73,6 +72,10 @@ class Origin:
                 return number
         return None
 
+    def varies(self, label: str) -> bool:
+        """True when the tensor has more than one position along this image axis."""
+        return any(part == label and size > 1 for dim in self.dims or () for part, size in dim)
+
     def lost(self, why: str, *, dims: bool = True) -> Origin:
         """The same tensor with its receptive field (and its dimensions' meaning) given up."""
         return Origin(None if dims else self.dims, None, self.whole, self.why or why)
@@ -89,7 +92,8 @@ class Trace(TorchDispatchMode):
         """Make a trace that knows no tensor yet."""
         super().__init__()
         self._origins = WeakIdKeyDictionary()
-        self._written: dict[int, Origin] = {}  # storages that something known was copied into
+        # memory that something known was written into; the tensor is kept so that its address is not used again
+        self._written: dict[int, tuple[Origin, Tensor]] = {}
         self._changes = WeakIdKeyDictionary()  # how often a tensor was changed in place
 
     def start(self, image: Tensor) -> None:
@@ -99,6 +103,8 @@ class Trace(TorchDispatchMode):
 
     def origin(self, tensor: Tensor) -> Origin | None:
         """What is known of `tensor`; None when it does not depend on the picture."""
+        if self._written and tensor not in self._origins and _storage(tensor) in self._written:
+            self._origins[tensor] = self._written[_storage(tensor)][0]
         return self._origins.get(tensor)
 
     def changes(self, tensor: Tensor) -> int:
@@ -111,30 +117,30 @@ class Trace(TorchDispatchMode):
         """Run the operation and work out where its outputs come from."""
         name = func.overloadpacket.__name__
         arguments = _named(func, args, kwargs or {})
-        for tensor in _tensors(arguments.values()) if self._written else ():
-            if tensor not in self._origins and _storage(tensor) in self._written:
-                self._origins[tensor] = self._written[_storage(tensor)]
-        before = [self._origins[t] for t in _tensors(arguments.values()) if t in self._origins]
+        before = [origin for origin in map(self.origin, _tensors(arguments.values())) if origin is not None]
         result = func(*args, **(kwargs or {}))
         outputs = _tensors([result])
-        if not before or not outputs:
+        if not before or not outputs or name in _FRESH:
             return result
-        if name.endswith("_"):
-            self._changes[outputs[0]] = self.changes(outputs[0]) + 1
+        in_place = name.endswith("_") and outputs[0] is arguments.get("self")
+        was = self._origins.get(outputs[0]) if in_place else None
         rule = _RULES.get(name.rstrip("_")) or _RULES.get(name)
         for number, output in enumerate(outputs):
             call = Call(name, arguments, self._origins, output, number)
-            self._origins[output] = rule(call) if rule else before[0].lost(f"{name} is not followed")
-        if name in ("copy_", "index_put_", "index_copy_", "scatter_", "masked_scatter_"):
-            self._spoil(outputs[0], before[0].lost(f"a part of it was written by {name}"))
+            found = rule(call) if rule else before[0].lost(f"{name} is not followed")
+            self._origins[output] = _fitting(found, output, name)
+        if in_place:
+            self._changes[outputs[0]] = self.changes(outputs[0]) + 1
+            if self._origins[outputs[0]] != was:
+                self._spoil(outputs[0], before[0].lost(f"a part of it was written by {name}"))
         return result
 
     def _spoil(self, part: Tensor, origin: Origin) -> None:
-        """A part of some tensor was overwritten: nothing is certain any more of whatever shares its memory."""
+        """Something was written into `part`: nothing is certain any more of whatever else shares its memory."""
         place = _storage(part)
-        self._written[place] = origin
+        self._written[place] = (origin, part)
         for tensor in list(self._origins.keys()):
-            if _storage(tensor) == place:
+            if tensor is not part and _storage(tensor) == place:
                 self._origins[tensor] = self._origins[tensor].lost(origin.why)
 
 
@@ -165,11 +171,7 @@ def _same(call: Call) -> Origin:
     """Values change, positions do not. Several inputs are joined (residuals, gates, branches), broadcasting
     included."""
     known = call.known()
-    shape = call.output.shape
-    fitting = [o for t, o in known if t.shape == shape and o.dims is not None]
-    dims = fitting[0].dims if fitting else None
-    if dims is None or any(other.dims != dims for other in fitting):  # broadcasting, or nothing known of some input
-        dims = _broadcast_dims(known, shape)
+    dims = _broadcast_dims([(t.shape, o) for t, o in known], call.output.shape)
     return _join([o for _, o in known], dims, call.name)
 
 
@@ -178,42 +180,71 @@ def _join(origins: Sequence[Origin], dims: tuple[Dim, ...] | None, name: str) ->
     lost = next((o for o in origins if o.spans is None), None)
     if lost is not None:
         return Origin(dims, None, whole, lost.why)
-    local = [o.spans for o in origins if o.spans is not None and any(span.stride for span in o.spans)]
-    still = [o.spans for o in origins if o.spans is not None and not any(span.stride for span in o.spans)]
-    if local and still:  # a gate computed from the whole map times the map: every position sees both
-        whole, still = True, []
-    spans = (local or still)[0]
-    for other in (local or still)[1:]:
-        rows, columns = spans[0].join(other[0]), spans[1].join(other[1])
-        if rows is None or columns is None:
-            return Origin(dims, None, whole, f"{name} joins maps of different strides")
-        spans = (rows, columns)
-    return Origin(dims, spans, whole)
+    if dims is None:
+        return Origin(None, None, whole, f"{name} joins maps whose axes lie differently")
+    joined = Origin(dims, None)
+    pairs = [tuple(_as_part_of(joined, o, label) for label in "yx") for o in origins]
+    local = [pair for pair in pairs if any(span.stride for span in pair)]
+    if local and len(local) < len(pairs):  # a gate computed from the whole map times the map: every position sees both
+        whole, pairs = True, local
+    rows, columns = (_joined([pair[n] for pair in pairs], joined.varies("yx"[n])) for n in (0, 1))
+    if rows is None or columns is None:
+        return Origin(dims, None, whole, f"{name} joins maps of different strides")
+    return Origin(dims, (rows, columns), whole)
 
 
-def _broadcast_dims(known: list[tuple[Tensor, Origin]], shape: torch.Size) -> tuple[Dim, ...] | None:
-    for tensor, origin in sorted(known, key=lambda pair: -pair[0].numel()):
+def _as_part_of(joined: Origin, origin: Origin, label: str) -> Span:
+    """The span of one of the joined tensors; where it is broadcast, every position sees the same cells."""
+    assert origin.spans is not None
+    span = origin.spans["yx".index(label)]
+    return replace(span, stride=0) if joined.varies(label) and not origin.varies(label) else span
+
+
+def _joined(spans: Sequence[Span], varies: bool) -> Span | None:
+    if len({span.stride for span in spans}) > 1:
+        if varies:
+            return None
+        spans = [replace(span, stride=0) for span in spans]  # one position only
+    found = spans[0]
+    for span in spans[1:]:
+        found = found.join(span) or found
+    return found
+
+
+def _broadcast_dims(known: Sequence[tuple[Sequence[int], Origin]], shape: Sequence[int]) -> tuple[Dim, ...] | None:
+    """What the dimensions mean where tensors are combined position by position; None where they disagree."""
+    dims: list[Dim] = [(("", size),) for size in shape]
+    labelled = [False] * len(dims)
+    for have, origin in known:
         if origin.dims is None:
             continue
-        extra = len(shape) - tensor.ndim
-        dims: list[Dim] = [(("", size),) for size in shape[:extra]]
-        dims += [
-            dim if size == have else (("", size),)
-            for dim, size, have in zip(origin.dims, shape[extra:], tensor.shape, strict=True)
-        ]
-        return tuple(dims)
-    return None
+        extra = len(dims) - len(have)
+        for number, dim in enumerate(origin.dims, start=extra):
+            if have[number - extra] != shape[number] or not any(label for label, size in dim if size > 1):
+                continue
+            if labelled[number] and dims[number] != dim:
+                return None
+            dims[number], labelled[number] = dim, True
+    if all(origin.dims is None for _, origin in known):
+        return None
+    image = [label for dim in dims for label, size in dim if label]
+    return tuple(dims) if len(image) == len(set(image)) else None
 
 
 def _cat(call: Call) -> Origin:
-    axis = call.args.get("dim", 0) % call.output.ndim
     known = call.known()
-    with_dims = [o.dims for _, o in known if o.dims is not None]
-    if not with_dims or any(label for label, _ in with_dims[0][axis]) or call.name == "stack":
-        return _join([o for _, o in known], None, call.name).lost(f"{call.name} along an image axis")
-    dims = list(with_dims[0])
-    dims[axis] = (("", call.output.shape[axis]),)
-    return _join([o for _, o in known], tuple(dims), call.name)
+    origins = [o for _, o in known]
+    if call.name == "stack":
+        return _join(origins, None, call.name).lost("stack is not followed")
+    axis = call.args.get("dim", 0) % call.output.ndim
+    if any(label for o in origins if o.dims for label, size in o.dims[axis] if size > 1):
+        return _join(origins, None, call.name).lost(f"{call.name} along an image axis")
+    shape = [1 if number == axis else size for number, size in enumerate(call.output.shape)]
+    parts = [([1 if number == axis else size for number, size in enumerate(t.shape)], o) for t, o in known]
+    dims = _broadcast_dims(parts, shape)
+    if dims is not None:
+        dims = (*dims[:axis], (("", call.output.shape[axis]),), *dims[axis + 1 :])
+    return _join(origins, dims, call.name)
 
 
 def _window(call: Call) -> Origin:
@@ -272,6 +303,8 @@ def _channel_pool(call: Call) -> Origin:
 
 def _reduce(call: Call) -> Origin:
     """mean, sum, max … over some dimensions: over an image axis the value comes to depend on all of it."""
+    if isinstance(call.args.get("other"), Tensor):  # max and min of two tensors
+        return _same(call)
     tensor, origin = call.source()
     if origin.dims is None:
         return origin
@@ -300,6 +333,8 @@ def _contract(origin: Origin, dim: Dim) -> Origin:
 
 def _linear(call: Call) -> Origin:
     _, origin = call.source()
+    if call.known("weight", "bias"):
+        return origin.lost(f"{call.name}: the weights themselves are computed from the picture")
     if origin.dims is None:
         return origin
     after = _contract(origin, origin.dims[-1])
@@ -307,13 +342,21 @@ def _linear(call: Call) -> Origin:
 
 
 def _mixes(call: Call) -> Origin:
-    """Attention and other products of two maps: every position sees every other."""
+    """Products: of a map and constant weights, or of two maps (attention), where every position sees every other."""
     known = call.known()
-    weights = [t for t in _tensors(call.args.values()) if t not in call.origins]
-    if len(known) == 1 and weights and call.name in ("matmul", "mm", "bmm") and known[0][0] is call.args["self"]:
-        return _linear(call)
-    if len(known) == 1 and call.name == "addmm" and known[0][0] is call.args.get("mat1"):
-        return _linear(call)
+    tensor, origin = known[0]
+    if len(known) == 1 and call.name in ("matmul", "mm", "bmm", "addmm"):
+        left = call.args.get("mat1", call.args["self"]) if call.name == "addmm" else call.args["self"]
+        if tensor is left:
+            return _linear(call)
+        if origin.dims is not None and len(origin.dims) == call.output.ndim >= 2 and tensor is not call.args["self"]:
+            after = _contract(origin, origin.dims[-2])
+            return replace(after, dims=(*origin.dims[:-2], (("", call.output.shape[-2]),), origin.dims[-1]))
+    if any(o.whole for _, o in known):
+        return Origin(None, None, True)
+    apart = any(label for _, o in known if o.dims for dim in o.dims[:-2] for label, size in dim if size > 1)
+    if apart or call.name == "einsum" or any(o.spans is None or o.dims is None for _, o in known):
+        return origin.lost(f"{call.name} mixes positions")
     return Origin(None, None, True, f"{call.name} mixes positions")
 
 
@@ -329,13 +372,13 @@ def _normalise(call: Call) -> Origin:
     if origin.dims is None:
         return origin
     mixed = any(label for axis in axes for label, size in origin.dims[axis] if size > 1)
-    return replace(origin, whole=origin.whole or mixed)
+    return replace(origin, whole=origin.whole or (mixed and origin.spans is not None))
 
 
 def _batch_norm(call: Call) -> Origin:
     origin = call.source()[1]
     in_training = call.args.get("training", False) or call.args.get("use_input_stats", False)
-    return replace(origin, whole=True) if in_training else origin
+    return replace(origin, whole=True) if in_training and origin.spans is not None else origin
 
 
 def _view(call: Call) -> Origin:
@@ -415,7 +458,8 @@ def _expand(call: Call) -> Origin:
     known = call.known("self")
     if not known:
         return call.source()[1].lost(f"{call.name} is not followed")
-    return replace(known[0][1], dims=_broadcast_dims(known, call.output.shape))
+    dims = _broadcast_dims([(t.shape, o) for t, o in known], call.output.shape)
+    return _join([known[0][1]], dims, call.name)
 
 
 def _slice(call: Call) -> Origin:
@@ -472,7 +516,8 @@ def _table() -> dict[str, Callable[[Call], Origin]]:
     pointwise = """
         relu relu6 hardtanh hardswish hardsigmoid sigmoid tanh silu gelu mish elu celu selu leaky_relu rrelu prelu
         _prelu_kernel softplus softshrink hardshrink softsign logsigmoid log_sigmoid_forward threshold clamp clamp_min
-        clamp_max abs neg exp log log1p expm1 sqrt rsqrt square pow sign reciprocal sin cos erf round floor ceil
+        clamp_max abs neg exp log log1p log2 exp2 expm1 sqrt rsqrt square pow sign reciprocal sin cos tan atan erf
+        trunc frac round floor ceil
         add sub mul div rsub true_divide maximum minimum fmax fmin where lerp addcmul addcdiv remainder
         eq ne lt le gt ge logical_and logical_or logical_not bitwise_not masked_fill nan_to_num
         dropout dropout2d feature_dropout alpha_dropout native_dropout bernoulli
@@ -509,6 +554,15 @@ def _table() -> dict[str, Callable[[Call], Origin]]:
 _RULES = _table()
 
 
+# what only looks at a tensor's shape, type and place
+_FRESH = frozenset(
+    (
+        *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like"),
+        *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"),
+    )
+)
+
+
 # --- small helpers ----------------------------------------------------------------------------------------------------
 
 
@@ -527,6 +581,14 @@ def _tensors(values: Any) -> list[Tensor]:
         elif isinstance(value, (list, tuple)):
             out += [item for item in value if isinstance(item, Tensor)]
     return out
+
+
+def _fitting(origin: Origin, output: Tensor, name: str) -> Origin:
+    """`origin`, unless it does not describe a tensor of this shape: a case that its rule did not foresee."""
+    sizes = None if origin.dims is None else [math.prod(size for _, size in dim) for dim in origin.dims]
+    return (
+        origin if sizes is None or sizes == list(output.shape) else origin.lost(f"{name} in this form is not followed")
+    )
 
 
 def _image_dims(shape: Sequence[int]) -> tuple[Dim, ...]:
