@@ -47,18 +47,18 @@ class ClassPicker(ipw.VBox):
                 Axis(scale=share, tick_format=".0%", num_ticks=3, grid_lines="none"),
             ],
             fig_margin={"top": 2, "bottom": 26, "left": 178, "right": 16},
-            layout=ipw.Layout(width="340px", height="170px"),
+            layout=ipw.Layout(width="340px", max_width="100%", height="170px"),
             background_style={"fill-opacity": 0},
         )
         self.search = ipw.Combobox(
             placeholder="search all classes",
             description="Class",
             continuous_update=False,
-            layout=ipw.Layout(width="330px"),
+            layout=ipw.Layout(width="330px", max_width="100%"),
             style={"description_width": "60px"},
         )
         self.search.observe(self._searched, "value")
-        super().__init__([self.figure, self.search])
+        super().__init__([self.figure, self.search], layout=ipw.Layout(max_width="100%"))
 
     def show(self, predictions: Predictions, categories: Sequence[str]) -> None:
         """Draw the bars of these predictions; `categories` is what the search looks through."""
@@ -75,11 +75,14 @@ class ClassPicker(ipw.VBox):
         self._paint()
 
     def mark(self, index: int | None, name: str) -> None:
-        """Mark the chosen class, without picking it again."""
+        """Mark the chosen class, without picking it again.
+
+        The search names it only where no bar does: an empty field says that all classes can be searched.
+        """
         self._chosen = index
         self._quiet = True
         try:
-            self.search.value = name
+            self.search.value = "" if index in self._indices else name
         finally:
             self._quiet = False
         self._paint()

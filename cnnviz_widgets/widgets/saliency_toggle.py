@@ -194,7 +194,7 @@ class SaliencyToggle(ipw.VBox):
                 _row("", self._compare_button),
             ]
         )
-        top = ipw.Layout(flex_flow="row wrap", align_items="flex-start", align_content="flex-start")
+        top = ipw.Layout(flex_flow="row wrap", align_items="flex-start", align_content="flex-start", max_width="100%")
         self._side = ipw.HBox([self._picker, controls], layout=top)
         self._maps = ipw.HBox(layout=ipw.Layout(flex_flow="row wrap"))
         self._arrange()
@@ -307,6 +307,8 @@ class SaliencyToggle(ipw.VBox):
     @t.observe("method", "other_method", "mode", "target", "against", "compare", "pixels")
     def _changed(self, change: Any) -> None:
         name = change["name"]
+        for slot in self._slots:
+            slot.canvas.error = ""  # what was wrong with an earlier choice is no news any more
         if name == "compare":
             self._arrange()
         if name == "mode":
