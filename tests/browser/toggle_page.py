@@ -1,0 +1,157 @@
+"""`SaliencyToggle` on the page of a real notebook: its buttons, canvases, words and pixels, as a reader finds them.
+
+page = TogglePage(notebook)            # an `OpenNotebook` whose kernel has a `toggle`
+page.method("Saliency").click()
+page.until_caption("Saliency")
+page.pixels()                          # (height, width, 4) uint8
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import numpy as np
+from playwright.sync_api import Locator
+
+from tests.browser.harness import wait_until
+from tests.browser.jupyter import OpenNotebook
+
+PIXELS = """(c) => {
+  if (c.width < 2) return null;
+  const data = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  let text = '';
+  for (let i = 0; i < data.length; i += 32768) text += String.fromCharCode(...data.subarray(i, i + 32768));
+  return [c.width, c.height, btoa(text)];
+}"""
+
+# A colour as it is seen: its own, over the nearest background behind it that is not transparent.
+INK_AND_PAPER = """(el) => {
+  let behind = el;
+  while (behind && /^(transparent|rgba\\(.*, 0\\))$/.test(getComputedStyle(behind).backgroundColor))
+    behind = behind.parentElement;
+  return [getComputedStyle(el).color, behind ? getComputedStyle(behind).backgroundColor : 'rgb(255, 255, 255)'];
+}"""
+
+
+class TogglePage:
+    """The one SaliencyToggle of an open notebook.
+
+    Attributes:
+        notebook, page: The notebook and its page.
+        root: Everything that belongs to the widget.
+    """
+
+    def __init__(self, notebook: OpenNotebook) -> None:
+        self.notebook, self.page = notebook, notebook.page
+        self.root = self.page.locator(".cnnviz-saliency-toggle")
+
+    def ready(self) -> TogglePage:
+        """Wait until the first map is seen."""
+        self.root.scroll_into_view_if_needed()
+        self.until_caption(" · ", seconds=60)
+        return self
+
+    def column(self, place: int = 0) -> Locator:
+        """A canvas with everything around it but its menu: 0 is the first, 1 the one beside it."""
+        return self.root.locator(".cnnviz-canvas").nth(place)
+
+    def method(self, title: str, place: int = 0) -> Locator:
+        """A method's button, by what is written on it."""
+        menus = self.root.locator(".widget-toggle-buttons", has_text="Guided backpropagation")
+        return menus.nth(place).get_by_role("button", name=title, exact=True)
+
+    def button(self, name: str) -> Locator:
+        """Any other button: a question, a way to draw pixels, Compare, Stop."""
+        return self.root.locator("button", has_text=re.compile(rf"^\s*{name}\s*$"))
+
+    def field(self, name: str) -> Locator:
+        """A text field, by the word before it: "Class" or "Against"."""
+        return self.root.get_by_label(name, exact=True)
+
+    def search(self, name: str, field: str = "Class") -> None:
+        """Type a class's name and press Enter."""
+        self.field(field).fill(name)
+        self.field(field).press("Enter")
+
+    def caption(self, place: int = 0) -> str:
+        """The words above a canvas: method, class, layer."""
+        return self.column(place).locator(".cnnviz-caption").inner_text()
+
+    def status(self, place: int = 0) -> str:
+        """The words beside the progress bar."""
+        return self.column(place).locator(".cnnviz-state").text_content() or ""
+
+    def alarm(self, place: int = 0) -> str:
+        """What the message box under a canvas says, "" when none is seen."""
+        box = self.column(place).locator(".cnnviz-alarm")
+        return box.locator("span").inner_text() if box.is_visible() else ""
+
+    def pixels(self, place: int = 0) -> np.ndarray:
+        """A canvas's own pixels, (height, width, 4) uint8 RGBA."""
+        canvas = self.column(place).locator("canvas.cnnviz-pixels")
+        width, height, data = wait_until(lambda: canvas.evaluate(PIXELS), what="a drawn canvas")
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+
+    def until_caption(self, *words: str, place: int = 0, seconds: float = 20) -> str:
+        """Wait until the caption has all these words, which is when their map is seen; return the caption."""
+        said = ""
+
+        def holds() -> bool:
+            nonlocal said
+            said = self.caption(place)
+            return all(word in said for word in words)
+
+        try:
+            wait_until(holds, seconds, f"a caption with {words}")
+        except TimeoutError as late:
+            raise AssertionError(f"{late}: it says {said!r}; {self.status(place)!r} {self.alarm(place)!r}") from late
+        return said
+
+    def until_alarm(self, *words: str, seconds: float = 20) -> str:
+        """Wait until the message box has all these words (without any: until it is gone); return what it says."""
+        said = ""
+
+        def holds() -> bool:
+            nonlocal said
+            said = self.alarm()
+            return all(word in said for word in words) if words else not said
+
+        try:
+            wait_until(holds, seconds, f"a message with {words}" if words else "no message")
+        except TimeoutError as late:
+            raise AssertionError(f"{late}: it says {said!r}") from late
+        return said
+
+    def until_computing(self, place: int = 0, seconds: float = 20) -> None:
+        """Wait until progress is seen: "Score-CAM: 32 of 512" and a bar that is as long."""
+        bar = self.column(place).locator(".cnnviz-track")
+
+        def holds() -> bool:
+            counted = re.search(r": (\d+) of (\d+)", self.status(place))
+            return bool(counted and int(counted[1]) and int(bar.get_attribute("aria-valuenow") or 0))
+
+        wait_until(holds, seconds, "a count of steps")
+
+    def kernel_process(self) -> int:
+        """The number of the kernel's process."""
+        kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        self.page.evaluate(
+            f"""async () => {{
+              const run = {kernel}.requestExecute({{ code: 'import os; print(os.getpid())' }});
+              run.onIOPub = (message) => {{ if (message.content.text) window.kernelProcess = message.content.text; }};
+              await run.done;
+            }}"""
+        )
+        return int(wait_until(lambda: self.page.evaluate("() => window.kernelProcess"), what="the kernel's number"))
+
+    def contrast(self, locator: Locator) -> float:
+        """How well a text stands out against what is behind it, 1 (not at all) to 21, as WCAG 2 counts it."""
+        ink, paper = (_luminance(colour) for colour in locator.evaluate(INK_AND_PAPER))
+        return (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = np.array([int(number) for number in re.findall(r"\d+", colour)[:3]]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
