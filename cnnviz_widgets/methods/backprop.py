@@ -1,9 +1,8 @@
 """Pixel attributions: carry a score back to the picture and see which pixels it depends on.
 
 All of them explain a class or any unit, and a contrast of two (`target="tabby", against="Egyptian cat"`). They differ
-in what
-happens on the way back: nothing (saliency), a rule at the rectifiers (deconvnet, guided backpropagation), an average
-over noisy pictures (SmoothGrad) or over a path from a baseline (integrated gradients).
+in what happens on the way back: nothing (saliency), a rule at the rectifiers (deconvnet, guided backpropagation), an
+average over noisy pictures (SmoothGrad) or over a path from a baseline (integrated gradients).
 """
 
 from __future__ import annotations
@@ -100,8 +99,7 @@ def guided_backprop(
 
     Springenberg, Dosovitskiy, Brox & Riedmiller, "Striving for simplicity", 2014, section 3.4: the gradient, kept at
     each rectifier only where both it and the rectifier's input are positive. Adebayo et al. 2018 show how little the
-    result
-    depends on the weights of the upper layers: read it as "what is there", not as "why this class".
+    result depends on the weights of the upper layers: read it as "what is there", not as "why this class".
 
     Args:
         engine, image, target, against: as in `saliency`.
@@ -229,9 +227,7 @@ def integrated_gradients(
     x, objective = start(engine, image, target, against, score)
     origin = _baseline(engine, x, baseline)
     nodes, weights = np.polynomial.legendre.leggauss(count)
-    points = torch.as_tensor(np.stack(((nodes + 1) / 2, weights / 2), 1)).to(
-        x
-    )  # place on the way, share of the integral
+    points = torch.as_tensor(np.stack(((nodes + 1) / 2, weights / 2), 1)).to(x)  # place on the way, share of the sum
     total = accumulator(x)
 
     def add(part: Tensor) -> None:
@@ -254,6 +250,7 @@ def integrated_gradients(
 
 
 _BASELINES = ("zero", "black", "white")
+_BASELINE_NAMES = ", ".join(map(repr, _BASELINES))
 
 
 def _baseline(engine: Engine, x: Tensor, baseline: Baseline | ImageLike) -> Tensor:
@@ -262,11 +259,14 @@ def _baseline(engine: Engine, x: Tensor, baseline: Baseline | ImageLike) -> Tens
     if isinstance(baseline, str) and baseline in _BASELINES:
         side = max(x.shape[-2:]) * 2
         baseline = np.full((side, side, 3), 0 if baseline == "black" else 255, np.uint8)
-    prepared = engine.prepare(baseline)
+    try:
+        prepared = engine.prepare(baseline)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; a baseline is a picture or one of {_BASELINE_NAMES}") from None
     if prepared.shape != x.shape:
         raise ValueError(
             f"after the transform the baseline has shape {tuple(prepared.shape)} and the picture {tuple(x.shape)}; "
-            f"give a picture of the same shape, or one of {', '.join(map(repr, _BASELINES))}"
+            f"give a picture of the same shape, or one of {_BASELINE_NAMES}"
         )
     return prepared
 

@@ -233,10 +233,12 @@ def _begin(
     engine: Engine, image: ImageLike, target: Target | None, layer: str | None, against: Target | None
 ) -> tuple[Tensor, Objective, str]:
     x, objective = start(engine, image, target, against)
+    table = engine.layers_for(x)
     if layer is None:
-        units = [part.layer for part in (objective.target, objective.against) if isinstance(part, Unit)]
-        return x, objective, engine.last_maps(x, before=units[0] if units else None)
-    row = engine.layers_for(x)[layer]
+        parts = [objective.target] if objective.against is None else [objective.target, objective.against]
+        last = [engine.last_maps(x, before=part.layer if isinstance(part, Unit) else None) for part in parts]
+        return x, objective, min(last, key=lambda name: table[name].order)  # both of a contrast depend on the earlier
+    row = table[layer]
     if row.axes is None:
         shape = " x ".join(map(str, row.shape)) or "nothing"
         last = engine.last_maps(x)
@@ -249,9 +251,18 @@ def _at(engine: Engine, x: Tensor, objective: Objective, layer: str, counterfact
     """The maps (C, h, w) of a layer and the slope of the score (or of its negative) there."""
     found = engine.gradients(x, objective, [layer], at_input=False)
     if layer not in found.gradients:
-        raise ValueError(f"the score of {objective.name!r} does not depend on layer {layer!r}; choose one before it")
+        raise _independent(objective.name, layer)
+    if objective.against is not None and objective.layers:  # of a unit's contrast only one half may depend on the layer
+        for part in (objective.target, objective.against):
+            half = engine.objective(x, part)
+            if layer not in engine.gradients(x, half, [layer], at_input=False).gradients:
+                raise _independent(half.name, layer)
     slope = found.gradients[layer][0]
     return found.outputs[layer][0], -slope if counterfactual else slope
+
+
+def _independent(name: str, layer: str) -> ValueError:
+    return ValueError(f"the score of {name!r} does not depend on layer {layer!r}; choose one before it")
 
 
 _ZHOU = "Zhou et al., Learning deep features for discriminative localization, CVPR 2016 (arXiv:1512.04150)"
