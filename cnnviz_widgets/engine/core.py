@@ -270,8 +270,10 @@ class Engine:
     def run(self, x: Tensor, outputs: Sequence[str] = (), inputs: Sequence[str] = ()) -> Run:
         """One forward pass of prepared inputs that keeps outputs and inputs of layers, beside the scores; no gradient.
 
-        Kept tensors are as the layers gave them; `capture` is the same for pictures, with maps as (N, C, h, w).
+        Kept tensors are as the layers gave them; `capture` is the same for pictures, with maps as (N, C, h, w). A job
+        can be stopped before each pass.
         """
+        checkpoint()
         with torch.inference_mode(), devices.exact(self.device):
             return run(self._twin(), self._laid_out(x), outputs, inputs)
 
@@ -432,6 +434,7 @@ class Engine:
         return self._remember(("scores", _key(x)), lambda: self.logits(x))
 
     def _tabulate(self, x: Tensor) -> Layers:
+        checkpoint()
         with devices.exact(self.device):
             return tabulate(self._twin(), x.clone(), self.name)
 
