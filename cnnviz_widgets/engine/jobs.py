@@ -7,9 +7,11 @@ Outside a job `steps` is a plain loop.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+EXIT_PATIENCE = 5.0  # seconds that Python, when it ends, waits for running jobs to notice
 
 
 class Cancelled(Exception):
@@ -52,6 +56,7 @@ class Job(Generic[T]):
         self._on_progress = on_progress
         self._on_end = on_end
         self._loops = 0
+        self._thread: int | None = None  # where it will run and end, and so cannot be waited for
         self._stop = threading.Event()
         self._ended = threading.Event()
 
@@ -75,8 +80,14 @@ class Job(Generic[T]):
         Raises:
             TimeoutError: it did not end within `timeout` seconds (it goes on running).
             Cancelled: it was stopped.
+            RuntimeError: asked in the thread that runs or ends the job, where it would never return.
             Exception: whatever the work itself raised.
         """
+        if not self.ended and threading.get_ident() == self._thread:
+            raise RuntimeError(
+                f"this job ({self.state}) belongs to the thread that asks, which would wait for itself; "
+                "within a job call the work directly, within on_end read result and error"
+            )
         if not self._ended.wait(timeout):
             raise TimeoutError(f"the job is still {self.state} after {timeout} s ({self.done} of {self.total} steps)")
         if self.error is not None:
@@ -90,7 +101,9 @@ class Job(Generic[T]):
 
     def report(self, done: int, total: int | None) -> None:
         """Record how far the work is and tell whoever listens; a later, shorter loop does not turn progress back."""
-        if total and self.total and done * self.total < self.done * total:
+        # as shares of the whole; as mere counts where one of the two loops does not know its length
+        before, now = (self.done * total, done * self.total) if total and self.total else (self.done, done)
+        if now < before:
             return
         self.done, self.total = done, total
         if self._on_progress is not None:
@@ -106,7 +119,8 @@ class Job(Generic[T]):
             self.result = self._work()
             self.state = "done"
         except Cancelled as stop:
-            self.state, self.error = "cancelled", stop
+            # without its traceback, which holds what the work held (of a failed job it is worth that)
+            self.state, self.error = "cancelled", stop.with_traceback(None)
         except BaseException as error:
             self.state, self.error = "failed", error
         finally:
@@ -119,6 +133,7 @@ class Job(Generic[T]):
         self._end()
 
     def _end(self) -> None:
+        self._thread = threading.get_ident()
         try:
             if self._on_end is not None:
                 self._on_end(self)
@@ -144,6 +159,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._closed = False
         self.submitted = 0  # how many jobs were ever asked for
+        _workers.add(self)
 
     def submit(
         self,
@@ -160,7 +176,8 @@ class Worker:
             owner: whoever asks (a widget). Its waiting job is replaced and its running one is told to stop: only the
                 newest request of an owner matters. None: an independent job.
             on_progress: called in the worker thread after each step.
-            on_end: called in the worker thread once, whatever the outcome.
+            on_end: called once, whatever the outcome: in the worker thread, or, for a job that never ran because
+                a newer request took its place or the worker was closed, in the thread that did that.
 
         Raises:
             RuntimeError: the worker was closed.
@@ -179,6 +196,7 @@ class Worker:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
                 self._thread.start()
+            job._thread = self._thread.ident
             self._wake.notify()
         for old in stale:
             old.drop("a newer request took its place")
@@ -206,6 +224,21 @@ class Worker:
                 job = self._running = self._waiting.popleft()
             job.run()
             del job  # an idle worker keeps no result alive
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Let running jobs stop before Python ends: a thread still inside torch then would abort the process."""
+    workers = list(_workers)
+    for worker in workers:
+        worker.close()
+    latest = time.monotonic() + EXIT_PATIENCE
+    for worker in workers:
+        if worker._thread is not None:
+            worker._thread.join(max(0.0, latest - time.monotonic()))
 
 
 _current: contextvars.ContextVar[Job[Any] | None] = contextvars.ContextVar("cnnviz_job", default=None)
