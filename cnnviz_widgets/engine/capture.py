@@ -27,15 +27,17 @@ def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequenc
     right. A layer that runs several times in a pass (a shared ReLU) gives its last call; ``"name#1"`` asks for the
     first.
 
+    Without gradients they are copies, the caller's to write to and to train on.
+
     Raises:
-        LookupError: a layer did not run, or gave no tensor.
+        LookupError: there is no such layer, it did not run, or gave no tensor.
     """
     kept = Run(x)
     modules = dict(twin.named_modules())
     wanted: dict[str, dict[int, str]] = {}
     for name in outputs:
-        module, _, number = name.partition("#")
-        wanted.setdefault(module, {})[int(number or 0)] = name
+        module, number = _call(name, modules)
+        wanted.setdefault(module, {})[number] = name
     for name, calls in wanted.items():
         modules[name].register_forward_hook(_keeper(kept.outputs, calls))
     for name in inputs:
@@ -83,10 +85,11 @@ def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
         tensor = first_tensor(output)
         if not names or tensor is None:
             return None
+        if not torch.is_grad_enabled():
+            store.update({name: _own(tensor) for name in names})
+            return None  # whatever happens to the network's own tensor, ours is another
         kept = tensor.clone()
         store.update(dict.fromkeys(names, kept))
-        if not torch.is_grad_enabled():
-            return None  # whatever happens to the network's own tensor, ours is another
         return _with_first(output, kept.clone())
 
     return hook
@@ -96,9 +99,25 @@ def _input_keeper(store: dict[str, Tensor], name: str) -> Any:
     def hook(_module: nn.Module, args: Any) -> None:
         tensor = first_tensor(args)
         if tensor is not None:
-            store[name] = tensor.detach().clone()
+            store[name] = _own(tensor)
 
     return hook
+
+
+def _call(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int]:
+    """The module that is meant, and which of its calls counted from 1; 0 for the last."""
+    if name in modules:  # first, for a name may hold a "#" of its own
+        return name, 0
+    module, _, number = name.rpartition("#")
+    if module not in modules or not number.isdecimal() or not int(number):
+        raise LookupError(f"no layer {name!r} in this network; engine.layers lists them")
+    return module, int(number)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy without a past; an ordinary one also in inference mode, whose own nobody may write to or train on."""
+    with torch.inference_mode(False):
+        return tensor.detach().clone()
 
 
 def first_tensor(value: Any) -> Tensor | None:

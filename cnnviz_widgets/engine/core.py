@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -115,8 +115,8 @@ class Engine:
         self.cache = Cache()
         self.worker = Worker(f"cnnviz engine {self.name}")
         weakref.finalize(self, self.worker.close)
-        if names is not None and not isinstance(model, str):
-            self._check_names(names)
+        if categories is not None:
+            self._count_classes()  # names that do not fit are refused here, not at the first picture
         if self._assumed:
             warnings.warn(
                 f"Engine({self.name}) was given no {'; no '.join(self._assumed)}. If the network was trained on other "
@@ -154,11 +154,11 @@ class Engine:
     @property
     def categories(self) -> tuple[str, ...]:
         """The names of the classes, one for each output."""
-        if self._names is None:
-            count = self._count_classes()
-            names = imagenet_categories()
-            self._names = names if count == len(names) else tuple(f"class {n}" for n in range(count))
-        return tuple(self._names)
+        if self._names is not None:
+            return tuple(self._names)
+        count = self._remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
+        names = imagenet_categories()
+        return names if count == len(names) else tuple(f"class {n}" for n in range(count))
 
     def scores(self, images: ImageLike | Sequence[ImageLike]) -> NDArray[np.float32]:
         """Class scores (logits) of one picture or several: (N, classes), N = 1 for one."""
@@ -167,13 +167,17 @@ class Engine:
     def predict(self, image: ImageLike, top: int = 5) -> Predictions:
         """The `top` most probable classes of a picture, best first; shows itself as bars.
 
+        Raises:
+            ValueError: `top` is no number from 1 up, or the scores are NaN and nothing is the most probable.
+
         Example:
             >>> engine.predict(samples["cat"])
         """
         if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
             raise ValueError(f"top={top!r}; wanted a whole number from 1 up")
         x = self.prepare(image)
-        scores = self._single_scores(x)[0].cpu().double()  # not every device has double precision
+        scores = self._ranked(x)
+        categories = self.categories
         order = scores.argsort(descending=True, stable=True)[: int(top)]
         indices = order.numpy()
         return Predictions(
@@ -181,7 +185,7 @@ class Engine:
             method="predict",
             target=None,
             parameters={"top": int(top)},
-            names=tuple(self.categories[n] for n in indices),
+            names=tuple(categories[n] for n in indices),
             probabilities=scores.softmax(0)[order].float().numpy(),
             scores=scores[order].float().numpy(),
             indices=indices,
@@ -204,9 +208,9 @@ class Engine:
 
         Raises:
             KeyError, IndexError: no such class, layer or channel; near names are suggested.
-            ValueError: a contrast of something with itself.
+            ValueError: a contrast of something with itself, or no target where the scores are NaN.
         """
-        wanted = int(self._single_scores(x)[0].argmax()) if target is None else self._resolve(target, x)
+        wanted = int(self._ranked(x).argmax()) if target is None else self._resolve(target, x)
         second = None if against is None else self._resolve(against, x)
         units = isinstance(wanted, Unit) or isinstance(second, Unit)
         return make_objective(wanted, second, score, self.layers_for(x) if units else None, self.categories)
@@ -252,7 +256,7 @@ class Engine:
             >>> engine.capture(samples["cat"], "features.12")["features.12"].shape
             torch.Size([1, 512, 13, 13])
         """
-        names = [layers] if isinstance(layers, str) else list(layers)
+        names = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else [layers]
         return self.outputs(self._prepare_all(image), names)
 
     def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -275,7 +279,7 @@ class Engine:
         """
         checkpoint()
         with torch.inference_mode(), devices.exact(self.device):
-            return run(self._twin(), self._laid_out(x), outputs, inputs)
+            return self._named(run(self._twin(), self._laid_out(x), outputs, inputs))
 
     def last_maps(self, x: Tensor, before: str | None = None) -> str:
         """The name of the last layer that still has a spatial extent, found by running the network on `x`.
@@ -295,7 +299,8 @@ class Engine:
         if before is None:
             limit = self._classifier(x, ran)
         else:
-            limit = next((n for n, row in enumerate(ran) if _related(row.name, before)), len(ran))
+            end = table[before].order
+            limit = next((n for n, row in enumerate(ran) if row.order >= end or _related(row.name, before)), len(ran))
         maps = [row for row in ran[:limit] if row.spatial]
         if not maps:
             raise ValueError(
@@ -341,7 +346,7 @@ class Engine:
             with torch.inference_mode(False), torch.enable_grad(), devices.exact(self.device):
                 # a fresh tensor: the caller's is never made to require a gradient, and inference tensors cannot
                 leaf = self._laid_out(x).detach().clone().requires_grad_()
-                kept = run(self._twin(), leaf, list(dict.fromkeys((*names, *objective.layers))))
+                kept = self._named(run(self._twin(), leaf, list(dict.fromkeys((*names, *objective.layers)))))
                 scores = objective(kept)
                 wanted = [*([leaf] if at_input else []), *(kept.outputs[name] for name in names)]
                 found = backward(scores, wanted, rule, unpool)
@@ -433,6 +438,23 @@ class Engine:
     def _single_scores(self, x: Tensor) -> Tensor:
         return self._remember(("scores", _key(x)), lambda: self.logits(x))
 
+    def _ranked(self, x: Tensor) -> Tensor:
+        """The scores (classes,) of one prepared input, once it is clear that they can be ranked."""
+        scores = self._single_scores(x)[0].cpu().double()  # not every device has double precision
+        if scores.softmax(0).isnan().any():
+            raise ValueError(
+                f"the scores of {self.name} for this picture are not all numbers ({_some(scores)}), so no class is the "
+                "most probable; look for NaN or infinity in its weights, and in engine.capture of its layers"
+            )
+        return scores
+
+    def _named(self, kept: Run) -> Run:
+        """A run whose scores are as many as the names of classes, if names were given."""
+        count = kept.scores.shape[1]
+        if self._names is not None and count != len(self._names):
+            raise ValueError(f"{len(self._names)} categories for a network of {count} outputs; give one name for each")
+        return kept
+
     def _tabulate(self, x: Tensor) -> Layers:
         checkpoint()
         with devices.exact(self.device):
@@ -462,11 +484,6 @@ class Engine:
     def _count_classes(self) -> int:
         return self._single_scores(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104)))).shape[1]
 
-    def _check_names(self, names: Sequence[str]) -> None:
-        count = self._count_classes()
-        if len(names) != count:
-            raise ValueError(f"{len(names)} categories for a network of {count} outputs; give one name for each")
-
 
 def _names(categories: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
     if isinstance(categories, Mapping):
@@ -486,6 +503,11 @@ def _key(x: Tensor) -> Hashable:
 
 def _permuted(tensor: Tensor, axes: Sequence[int] | None) -> Tensor:
     return tensor.permute(*axes) if axes else tensor
+
+
+def _some(scores: Tensor) -> str:
+    values = ", ".join(f"{value:g}" for value in scores[:3].tolist())
+    return f"{values}, ..." if len(scores) > 3 else values
 
 
 def _related(a: str, b: str) -> bool:

@@ -56,6 +56,7 @@ class Layer:
     its raw output (N, …) is permuted into (N, C, h, w), None for anything but maps; `calls` how often it runs in one
     pass; `receptive_field` is None where it is unknown, and `note` then says why. `same_as` names the layer whose
     output this one passes on unchanged (a container its last part's, Dropout in eval mode its input), "" for none.
+    Of a layer that runs several times this is its last call; ``engine.layers["name#1"]`` is the row of its first.
     """
 
     name: str
@@ -82,20 +83,20 @@ class Layers(Mapping[str, Layer]):
         ``engine.layers["features.12"].receptive_field``
     """
 
-    def __init__(self, rows: dict[str, Layer], network: str) -> None:
-        """Keep the rows; `network` names it in error messages."""
-        self._rows, self._network = rows, network
+    def __init__(self, rows: dict[str, Layer], network: str, calls: Mapping[str, Layer] | None = None) -> None:
+        """Keep the rows, and those of single calls (``name#1``); `network` names it in error messages."""
+        self._rows, self._network, self._calls = rows, network, calls or {}
 
     def __getitem__(self, name: str) -> Layer:
-        """The layer called `name`; a KeyError says which names are near."""
-        base = name.partition("#")[0] if isinstance(name, str) else name
-        if base not in self._rows:
-            raise NoLayerError(_no_layer(name, self._rows, self._network))
-        row = self._rows[base]
-        number = name.partition("#")[2]
-        if number and not (number.isdigit() and 1 <= int(number) <= row.calls):
-            raise NoLayerError(f"{base!r} runs {row.calls} time(s) in a pass, so there is no call {name!r}")
-        return row
+        """The layer called `name`, or one call of it; a KeyError says which names are near."""
+        row = self._rows.get(name) or self._calls.get(name)
+        if row is not None:
+            return row
+        base = str(name).rpartition("#")[0]
+        if base in self._rows:
+            times = self._rows[base].calls
+            raise NoLayerError(f"{base!r} runs {times} time(s) in a pass, so there is no call {name!r}")
+        raise NoLayerError(_no_layer(name, self._rows, self._network))
 
     def __iter__(self) -> Iterator[str]:
         """Names."""
@@ -134,10 +135,17 @@ class NoLayerError(KeyError):
 
 def tabulate(twin: nn.Module, x: Tensor, network: str) -> Layers:
     """Run a stand-in of the network (see `shadow`) once on `x` (1, C, H, W) and write down its layers."""
-    seen: dict[str, Layer] = {}
+    seen: dict[str, list[Layer]] = {}  # one row for each call
     trace = Trace()
     finished = 0
-    first_with = WeakIdKeyDictionary()  # tensor -> (the layer that put it out first, its in-place changes by then)
+    first_with = WeakIdKeyDictionary()  # tensor -> (the call that put it out first, its in-place changes by then)
+
+    def source(tensor: Tensor | None) -> str:
+        """The call that put out `tensor` as it is now."""
+        if tensor is None or tensor not in first_with:
+            return ""
+        by, changes = first_with[tensor]
+        return by if changes == trace.changes(tensor) else ""
 
     def note(name: str, module: nn.Module) -> None:
         parameters = sum(p.numel() for p in module.parameters())
@@ -147,17 +155,14 @@ def tabulate(twin: nn.Module, x: Tensor, network: str) -> Layers:
             nonlocal finished
             tensor = first_tensor(output)
             origin = None if tensor is None else trace.origin(tensor)
-            calls = seen[name].calls + 1 if name in seen else 1
-            row = _row(name, kind, parameters, calls, finished, tensor, origin, x)
+            calls = seen.setdefault(name, [])
+            call = f"{name}#{len(calls) + 1}"
+            row = _row(call, kind, parameters, finished, tensor, origin, x)
             if tensor is not None:
-                by, changes = first_with.get(tensor) or ("", 0)
-                same = by or _unchanged_copy(kind, inputs, tensor, first_with)
-                if same and (not by or changes == trace.changes(tensor)):
-                    row = replace(row, same_as=same)
-                else:
-                    same = name
-                first_with[tensor] = (same, trace.changes(tensor))
-            seen[name] = row
+                same = source(tensor) or source(_copied(kind, inputs, tensor))
+                row = replace(row, same_as=same)
+                first_with[tensor] = (same or call, trace.changes(tensor))
+            calls.append(row)
             finished += 1
 
         module.register_forward_hook(hook)
@@ -168,40 +173,44 @@ def tabulate(twin: nn.Module, x: Tensor, network: str) -> Layers:
     with torch.inference_mode(), trace:
         trace.start(x)
         twin(x)
+    last = {rows[-1].name: name for name, rows in seen.items()}  # a layer's last call is called as the layer itself
+    calls = {
+        row.name: replace(row, calls=len(rows), same_as=last.get(row.same_as, row.same_as))
+        for rows in seen.values()
+        for row in rows
+    }
     rows = {
-        name: seen.get(name)
-        or Layer(
+        name: replace(calls[seen[name][-1].name], name=name)
+        if name in seen
+        else Layer(
             name, type(module).__name__, (), sum(p.numel() for p in module.parameters()), None, 0, note="did not run"
         )
         for name, module in names.items()
     }
-    return Layers(rows, network)
+    return Layers(rows, network, calls)
 
 
 def _row(
     name: str,
     kind: str,
     parameters: int,
-    calls: int,
     order: int,
     tensor: Tensor | None,
     origin: Origin | None,
     x: Tensor,
 ) -> Layer:
     if tensor is None:
-        return Layer(name, kind, (), parameters, None, calls, note="gives no tensor", order=order)
+        return Layer(name, kind, (), parameters, None, note="gives no tensor", order=order)
     axes = None if origin is None else _axes(tensor, origin)
     shape = tuple(tensor.shape[axis] for axis in axes[1:]) if axes else tuple(tensor.shape[1:])
     field, why = _field(origin, axes is not None, x)
-    return Layer(name, kind, shape, parameters, field, calls, axes, why, order)
+    return Layer(name, kind, shape, parameters, field, axes=axes, note=why, order=order)
 
 
-def _unchanged_copy(kind: str, inputs: object, output: Tensor, first_with: WeakIdKeyDictionary) -> str:
-    """The layer whose maps an adaptive pooling to their own size copies (VGG and AlexNet at 224 pixels), or ""."""
+def _copied(kind: str, inputs: object, output: Tensor) -> Tensor | None:
+    """The maps that an adaptive pooling to their own size copies (VGG and AlexNet at 224 pixels)."""
     tensor = first_tensor(inputs)
-    if tensor is None or not kind.startswith("Adaptive") or tensor.shape != output.shape:
-        return ""
-    return (first_with.get(tensor) or ("",))[0]
+    return tensor if tensor is not None and kind.startswith("Adaptive") and tensor.shape == output.shape else None
 
 
 def _axes(tensor: Tensor, origin: Origin) -> tuple[int, int, int, int] | None:
