@@ -69,13 +69,14 @@ def state_of(module: nn.Module) -> Hashable:
 
     It names every module (also those hidden in lists), its settings and its hooks, and every parameter, buffer and
     other tensor with its version counter, which each in-place update (an optimiser's step, `load_state_dict`) raises.
-    A few sampled elements stand in for the updates that the counter misses, those written through `.data`.
+    The counter misses what is written through `.data` (or numpy). Sampled elements stand in for that: a line along each
+    axis, so that a change of a whole filter or input channel is seen; one of a single weight elsewhere is not.
     """
     notes = _Notes()
     notes.module(module)
     for tensor in notes.tensors:
         version = None if tensor.is_inference() else tensor._version
-        notes.parts.append((id(tensor), tensor.data_ptr() if tensor.device.type != "meta" else 0, version))
+        notes.parts.append((id(tensor), tensor.data_ptr() if _has_memory(tensor) else 0, version))
     return tuple(notes.parts), _sample(notes.tensors)
 
 
@@ -119,25 +120,41 @@ class _Notes:
             self._seen.add(id(value))
             self.items(value if isinstance(value, dict) else dict(enumerate(value)))
         else:
-            self.parts.append(id(value))
+            self.parts.append(_Itself(value))
+
+
+class _Itself:
+    """Equal for the very same object only; holds it, so that no other can be made at its address."""
+
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.thing is self.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
 
 
 def _sample(tensors: list[Tensor]) -> Hashable:
-    """Three elements of each tensor; read in one go for each device."""
-    by_device: dict[Any, list[Tensor]] = {}
+    """The bytes of a few elements of each tensor; read in one go for each device and type."""
+    alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
     for tensor in tensors:
-        if tensor.numel() and tensor.is_floating_point() and tensor.device.type != "meta":
-            by_device.setdefault(tensor.device, []).append(_three(tensor.detach()).double())
-    return tuple(torch.cat(parts).cpu().numpy().tobytes() for parts in by_device.values())
+        if tensor.numel() and _has_memory(tensor):
+            alike.setdefault((tensor.device, tensor.dtype), []).extend(_lines(tensor.detach()))
+    return tuple(torch.cat(lines).cpu().view(torch.uint8).numpy().tobytes() for lines in alike.values())
 
 
-def _three(tensor: Tensor) -> Tensor:
-    """The first, the middle and the last element."""
-    if tensor.is_contiguous():
-        flat = tensor.view(-1)
-        return flat[:: max(1, (flat.numel() - 1) // 2)][:3]
-    places = [[0] * tensor.ndim, [size // 2 for size in tensor.shape], [-1] * tensor.ndim]
-    return torch.stack([tensor[tuple(place)] for place in places])
+def _has_memory(tensor: Tensor) -> bool:
+    """False for sparse and meta tensors."""
+    return tensor.layout == torch.strided and tensor.device.type != "meta"
+
+
+def _lines(tensor: Tensor) -> list[Tensor]:
+    """The elements along each axis, through the middle."""
+    middle = [size // 2 for size in tensor.shape]
+    axes = [axis for axis, size in enumerate(tensor.shape) if size > 1]
+    return [tensor[(*middle[:axis], slice(None), *middle[axis + 1 :])] for axis in axes] or [tensor.reshape(-1)]
 
 
 def _bytes_in(value: Any) -> int:

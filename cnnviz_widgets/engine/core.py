@@ -42,6 +42,16 @@ class Gradients:
     outputs: dict[str, Tensor]
     gradients: dict[str, Tensor]
 
+    def copy(self) -> Gradients:
+        """The same in tensors of its own, to write into."""
+        with torch.inference_mode(False):
+            return Gradients(
+                self.scores.clone(),
+                None if self.input is None else self.input.clone(),
+                {name: value.clone() for name, value in self.outputs.items()},
+                {name: value.clone() for name, value in self.gradients.items()},
+            )
+
 
 class Engine:
     """A network to look into: give it a name or your own module, then pass it to every method and widget.
@@ -364,7 +374,7 @@ class Engine:
 
         if len(x) > 1:
             return compute()
-        return self._remember(("gradients", _key(x), objective, names, rule, unpool, at_input), compute)
+        return self._remember(("gradients", _key(x), objective, names, rule, unpool, at_input), compute).copy()
 
     # --- batches and memory -------------------------------------------------------------------------------------------
 
