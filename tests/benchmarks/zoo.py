@@ -5,8 +5,8 @@ Prints a markdown table: a row for each network with its parameters, the default
 tests/benchmarks/zoo.py`` runs all networks one after another, each in memory alone; a network that fails is reported
 and the next one goes on.
 
-smooth_grad and integrated_gradients take --samples and --steps, and score_cam is asked for one unit with a small layer
-(--score-cam-layers: the largest number of channels that it may mask by), since all three repeat one forward pass.
+smooth_grad and integrated_gradients take --samples and --steps, and score_cam masks by the first few maps of a narrow
+layer (--score-cam-maps), since all three repeat one forward pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from cnnviz_widgets.data import as_picture, samples
+from cnnviz_widgets.data import ImageLike, samples
 from cnnviz_widgets.engine import Engine, NoRuleError
 from cnnviz_widgets.methods import backprop, cam
 from cnnviz_widgets.models import Preprocessing
@@ -64,7 +64,8 @@ def quick_weights(seed: int = 0) -> Iterator[None]:
     """Networks built inside get random weights of a sensible size in a fraction of the usual time.
 
     Every initialiser of torch.nn.init that draws numbers is replaced by one that repeats a short normal sample, with
-    a variance of 2 / fan-in, so that a giant network takes no longer than it takes to write its memory.
+    a variance of 2 / fan-in, so that a giant network takes no longer than it takes to write its memory. Matrices that
+    would start at zero get them as well.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -81,6 +82,9 @@ def quick_weights(seed: int = 0) -> Iterator[None]:
     with ExitStack() as stack:
         for name in _RANDOM:
             stack.enter_context(mock.patch.object(nn.init, name, fill))
+        zeros = nn.init.zeros_
+        # ViT's classifier starts with weights of zero, and every map of it would be zero, too
+        stack.enter_context(mock.patch.object(nn.init, "zeros_", lambda t: fill(t) if t.ndim > 1 else zeros(t)))
         yield
 
 
@@ -120,9 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--samples", type=int, default=2, help="of smooth_grad")
     parser.add_argument("--steps", type=int, default=2, help="of integrated_gradients")
-    parser.add_argument(
-        "--score-cam-layers", type=int, default=8, help="most channels of score_cam's layer; 0 leaves it out"
-    )
+    parser.add_argument("--score-cam-maps", type=int, default=8, help="maps that score_cam masks by; 0 leaves it out")
     parser.add_argument(
         "--light-above",
         type=float,
@@ -172,27 +174,28 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
     except Exception as error:  # the next network goes on
         traceback.print_exc(file=sys.stderr)
         return [str(side), "-", "-", "-", *(_short(error) for _ in options.methods)]
-    calls = _calls(engine, x, options)
-    cells = [_cell(calls[method], side) if method in methods else "left out (size)" for method in options.methods]
+    ready = calls(engine, samples["cat"], options.samples, options.steps, options.score_cam_maps)
+    cells = [_cell(ready[method], side) if method in methods else "left out (size)" for method in options.methods]
     maps = " x ".join(map(str, layer.shape))
     return [str(side), layer.name, maps, str(layer.receptive_field or f"unknown: {layer.note}"), *cells]
 
 
-def _calls(engine: Engine, x: Tensor, options: argparse.Namespace) -> Mapping[str, Callable[[], Any]]:
-    picture = as_picture(samples["cat"])
-    more = {"smooth_grad": {"samples": options.samples}, "integrated_gradients": {"steps": options.steps}}
-    calls: dict[str, Callable[[], Any]] = {}
+def calls(engine: Engine, picture: ImageLike, samples: int, steps: int, maps: int) -> dict[str, Callable[[], Any]]:
+    """Every method by name, ready to be called on a picture: the slow ones with so many samples, steps and maps."""
+    more = {"smooth_grad": {"samples": samples}, "integrated_gradients": {"steps": steps}}
+    found: dict[str, Callable[[], Any]] = {}
     for name in METHODS:
-        module = cam if hasattr(cam, name) and name not in ("saliency",) else backprop
-        calls[name] = partial(getattr(module, name), engine, picture, **more.get(name, {}))
-    rows = [row for row in engine.layers_for(x).in_order() if row.spatial and row.calls == 1]
-    fit = [row for row in rows if row.shape[0] <= options.score_cam_layers]
+        method = getattr(cam, name) if name.endswith("cam") or "_cam_" in name else getattr(backprop, name)
+        found[name] = partial(method, engine, picture, **more.get(name, {}))
+    table = engine.layers_for(engine.prepare(picture)).in_order()
+    rows = [row for row in table if row.spatial and row.calls == 1]
+    fit = [row for row in rows if row.shape[0] <= maps]
     narrow = fit[-1] if fit else min(rows, key=lambda row: row.shape[0])
-    calls["score_cam"] = partial(_score_cam, engine, picture, narrow.name, options.score_cam_layers)
-    return calls
+    found["score_cam"] = partial(_score_cam, engine, picture, narrow.name, maps)
+    return found
 
 
-def _score_cam(engine: Engine, picture: Any, layer: str, most: int) -> Heatmap:
+def _score_cam(engine: Engine, picture: ImageLike, layer: str, most: int) -> Heatmap:
     """Score-CAM as it is, on the first `most` maps of a layer: time is proportional to their number."""
     whole = Engine.outputs
 
