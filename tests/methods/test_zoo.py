@@ -17,8 +17,8 @@ from tests.benchmarks.zoo import METHODS, calls, random_network
 
 NO_SUCH_HEAD = "cam needs global average pooling followed by one linear layer"
 
-# side of the input, the last layer with maps, whether CAM applies. AlexNet and VGG pool to a fixed size, by which the maps
-# of inputs below 224 would grow.
+# side of the input, the last layer with maps, whether CAM applies. AlexNet and VGG pool to a fixed size, by which the
+# maps of inputs below 224 would grow.
 FAMILIES = {
     "alexnet": (224, "features.12", False),
     "convnext_tiny": (64, "features.7.2", False),  # a layer norm lies between the average and the linear layer
