@@ -1,0 +1,19 @@
+"""What a technique returns: frozen records of arrays that remember how they came about.
+
+Every record holds the picture it belongs to, what was explained, where, by which method and with which parameters.
+It shows itself as a picture when it is the last line of a cell, draws itself with `plot()`, and is saved as one `.npz`.
+
+    heat = grad_cam(engine, samples["cat"])
+    heat.save("tabby.npz"); heat.save("tabby.png")
+    heat = Result.load("tabby.npz")
+
+A new kind of result is a subclass with fields and nothing else: array fields carry `metadata=array("C h w")`; their
+copying and checking, the text form, saving and loading follow from the fields. Only numpy and the standard library are
+imported here; the views (matplotlib) are looked up when a picture is asked for.
+"""
+
+from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
+from cnnviz_widgets.results.record import Result, array
+from cnnviz_widgets.results.unit import Unit
+
+__all__ = ["Heatmap", "PixelMap", "Predictions", "Reduction", "Result", "Unit", "array"]
