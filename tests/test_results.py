@@ -49,7 +49,7 @@ MAKERS = [heatmap, pixel_map, predictions]
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Curves(Result):
-    """A kind of result that results.py knows nothing of."""
+    """A kind of result that the package knows nothing of."""
 
     x: np.ndarray = field(metadata=array("n"))
     series: dict[str, np.ndarray] = field(default_factory=dict)
