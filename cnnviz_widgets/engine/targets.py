@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -112,7 +113,7 @@ def check_unit(unit: Unit, layer: Layer) -> Unit:
     """
     if not layer.shape:
         raise ValueError(f"layer {layer.name!r} has no units: it {layer.note or 'gives no tensor'}")
-    if layer.axes is None and len(layer.shape) > 1:
+    if layer.axes is None and math.prod(layer.shape[1:]) > 1:
         raise ValueError(
             f"layer {layer.name!r} puts out {tuple(layer.shape)} values whose channels and positions are not known "
             f"({layer.note or 'not a map'}); choose a layer that engine.layers shows as C x h x w"
