@@ -22,9 +22,8 @@ from cnnviz_widgets.widgets.canvas_messages import OUTLIERS
 from cnnviz_widgets.widgets.class_picker import ClassPicker
 from cnnviz_widgets.widgets.image_canvas import ImageCanvas
 from cnnviz_widgets.widgets.method_menu import MapMethod, map_methods, named, understands
+from cnnviz_widgets.widgets.toggle_controls import MODES, PIXELS, ToggleControls, map_column, method_buttons
 
-MODES = ("why", "why not", "contrast")
-PIXELS = ("magnitude", "signed", "colour")
 REPORT_EVERY = 0.1  # seconds between two progress messages
 
 
@@ -118,8 +117,9 @@ class SaliencyToggle(ipw.VBox):
         second = next((name for name in self.methods if name != first), first)
         self._slots = [self._make_slot(first), self._make_slot(second)]
         self._picker = ClassPicker(self._pick)
-        self._controls()
-        super().__init__([self._layout_of_all()])
+        self._controls = ToggleControls(self._picker, [map_column(slot.menu, slot.canvas) for slot in self._slots])
+        self._connect()
+        super().__init__([self._controls])
         self.add_class("cnnviz-saliency-toggle")
         if target is not None:
             self.target = target
@@ -130,13 +130,7 @@ class SaliencyToggle(ipw.VBox):
     def _make_slot(self, method: str) -> _Slot:
         if method not in self.methods:
             raise t.TraitError(_no_such("method", method, self.methods))
-        menu = ipw.ToggleButtons(
-            options=[(method_title(name), name) for name in self.methods],
-            value=method,
-            tooltips=[(f.__doc__ or "").strip().split("\n")[0] for f in self.methods.values()],
-            style={"button_width": "auto"},
-            layout=ipw.Layout(width="auto"),
-        )
+        menu = method_buttons(self.methods, method)
         slot = _Slot(ImageCanvas(), menu)
         slot.canvas.follow(menu, "method")
         slot.canvas.on_need(lambda key: self._needed(slot, key))
@@ -144,68 +138,17 @@ class SaliencyToggle(ipw.VBox):
         slot.canvas.on_file(self._dropped)
         return slot
 
-    def _controls(self) -> None:
-        self._modes = _toggles(
-            {
-                "why": ("Why", "what speaks for this class"),
-                "why not": ("Why not", "what speaks against it"),
-                "contrast": ("Contrast", "why this class rather than the other"),
-            }
-        )
-        self._pixels = _toggles(
-            {
-                "magnitude": ("Magnitude", "the largest magnitude of red, green and blue"),
-                "signed": ("Signed", "the sum of the three, with its sign"),
-                "colour": ("Colour", "all three, about mid grey"),
-            }
-        )
-        self._against = ipw.Combobox(
-            placeholder="the next likeliest class",
-            description="Against",
-            continuous_update=False,
-            layout=ipw.Layout(width="330px", display="none"),
-            style={"description_width": "60px"},
-        )
-        self._compare_button = ipw.ToggleButton(
-            description="Compare two methods",
-            icon="columns",
-            tooltip="a second map beside the first",
-            layout=ipw.Layout(width="auto"),
-        )
+    def _connect(self) -> None:
         for slot in self._slots:
-            slot.canvas.follow(self._modes, "mode")
-        t.link((self, "mode"), (self._modes, "value"))
+            slot.canvas.follow(self._controls.modes, "mode")
+        t.link((self, "mode"), (self._controls.modes, "value"))
         t.link((self._slots[0].menu, "value"), (self, "method"))
         t.link((self._slots[1].menu, "value"), (self, "other_method"))
-        t.link((self, "pixels"), (self._pixels, "value"))
-        t.link((self, "compare"), (self._compare_button, "value"))
-        self._against.observe(self._against_searched, "value")
+        t.link((self, "pixels"), (self._controls.pixels, "value"))
+        t.link((self, "compare"), (self._controls.compare, "value"))
+        self._controls.against.observe(self._against_searched, "value")
         for trait in ("opacity", "threshold", "colormap"):
             ipw.jslink((self._slots[0].canvas, trait), (self._slots[1].canvas, trait))
-
-    def _layout_of_all(self) -> ipw.Widget:
-        wide = ipw.Layout(flex="1 1 260px", min_width="250px", max_width="560px")
-        self._columns = [ipw.VBox([slot.menu, slot.canvas], layout=wide) for slot in self._slots]
-        controls = ipw.VBox(
-            [
-                _row("Question", self._modes),
-                self._against,
-                _row("Pixels", self._pixels),
-                _row("", self._compare_button),
-            ]
-        )
-        top = ipw.Layout(flex_flow="row wrap", align_items="flex-start", align_content="flex-start", max_width="100%")
-        self._side = ipw.HBox([self._picker, controls], layout=top)
-        self._maps = ipw.HBox(layout=ipw.Layout(flex_flow="row wrap"))
-        self._arrange()
-        return ipw.HBox([self._side, self._maps], layout=ipw.Layout(flex_flow="row wrap", width="100%"))
-
-    def _arrange(self) -> None:
-        """One map stands beside the controls; two need the whole width, so the controls go above them."""
-        self._maps.children = self._columns[: 1 + self.compare]
-        self._side.layout.flex, self._maps.layout.flex = (
-            ("1 1 100%", "1 1 100%") if self.compare else ("0 0 350px", "1 1 260px")
-        )
 
     def __repr__(self) -> str:
         """``SaliencyToggle(squeezenet1_1: grad_cam of 'tiger cat')``."""
@@ -310,13 +253,13 @@ class SaliencyToggle(ipw.VBox):
         for slot in self._slots:
             slot.canvas.error = ""  # what was wrong with an earlier choice is no news any more
         if name == "compare":
-            self._arrange()
+            self._controls.arrange(1 + self.compare)
         if name == "mode":
-            self._against.layout.display = "" if self.mode == "contrast" else "none"
+            self._controls.against.layout.display = "" if self.mode == "contrast" else "none"
         if name == "target" and self.target is not None:
             self._picker.mark(self._index(self.target), self._name(self.target))
         if name == "against" and self.against is not None:
-            self._against.value = self._name(self.against)
+            self._controls.against.value = self._name(self.against)
         self._refresh()
 
     def _pick(self, choice: int | str) -> None:
@@ -364,7 +307,7 @@ class SaliencyToggle(ipw.VBox):
             slot.canvas.show_picture(predictions.image)
             slot.canvas.report("idle")
         self._picker.show(predictions, categories)
-        self._against.options = self._picker.search.options
+        self._controls.against.options = self._picker.search.options
         if self.target is None:
             self.target = int(predictions.indices[0])  # and so asks for its map
         else:
@@ -508,21 +451,6 @@ class SaliencyToggle(ipw.VBox):
             return self._plain(self.against)
         target = self._plain(self.target)
         return next(int(index) for index in self.predictions.indices if int(index) != target)
-
-
-def _toggles(options: dict[str, tuple[str, str]]) -> ipw.ToggleButtons:
-    """A row of buttons, one of them down: value -> (what it says, what it means)."""
-    return ipw.ToggleButtons(
-        options=[(label, value) for value, (label, _) in options.items()],
-        tooltips=[meaning for _, meaning in options.values()],
-        style={"button_width": "auto"},
-        layout=ipw.Layout(width="auto"),
-    )
-
-
-def _row(name: str, control: ipw.Widget) -> ipw.Widget:
-    """A control with its name before it, as ipywidgets lines up descriptions."""
-    return ipw.HBox([ipw.Label(name, layout=ipw.Layout(width="60px", justify_content="flex-end")), control])
 
 
 def _no_such(what: str, value: object, known: Iterable[str]) -> str:
