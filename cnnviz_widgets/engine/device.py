@@ -116,30 +116,47 @@ _undo: list[Callable[[], None]] = []
 
 def _without_tf32() -> Callable[[], None]:
     """Turn TF32 off; call what comes back to have it as before."""
-    matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     try:
-        _ = matmul.allow_tf32, cudnn.allow_tf32
+        _ = torch.backends.cuda.matmul.allow_tf32
+        products, convolutions = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     except RuntimeError:  # somebody used the switches of torch 2.9, which the older ones refuse to speak for
-        switches = (matmul, cudnn.conv, cudnn.rnn)
-        before = [switch.fp32_precision for switch in switches]
-        for switch in switches:
-            switch.fp32_precision = "ieee"
+        return _without_tf32_since_2_9()
+    if getattr(cudnn, "fp32_precision", "none") != "none":  # or speak for wrongly
+        return _without_tf32_since_2_9()
+    # Only what is on is touched: even a switch set to what it shows no longer follows the ones above it. (Torch's own
+    # default for convolutions, on until a switch above says otherwise, cannot be set again; they come back as on.)
+    if products != "highest":
+        torch.set_float32_matmul_precision("highest")
+    if convolutions:
+        cudnn.allow_tf32 = False
 
-        def undo() -> None:
-            for switch, value in zip(switches, before, strict=True):
-                switch.fp32_precision = value
+    def undo() -> None:
+        if products != "highest":
+            torch.set_float32_matmul_precision(products)
+        if convolutions:
+            cudnn.allow_tf32 = True
 
-        return undo
-    products, convolutions = torch.get_float32_matmul_precision(), cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    cudnn.allow_tf32 = False
+    return undo
 
-    def undo_old() -> None:
-        torch.set_float32_matmul_precision(products)
-        cudnn.allow_tf32 = convolutions
 
-    return undo_old
+def _without_tf32_since_2_9() -> Callable[[], None]:
+    """The same by the switches of torch 2.9, each of which follows the one above it while it is "none" itself."""
+    top: Any = torch.backends
+    cuda: Any = torch.backends.cudnn
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, cuda.conv, cuda.rnn)
+    everywhere, top.fp32_precision = top.fp32_precision, "none"
+    on_cuda, cuda.fp32_precision = cuda.fp32_precision, "none"
+    before = [switch.fp32_precision for switch in switches]  # what each says itself, now that those above are silent
+    for switch in switches:
+        switch.fp32_precision = "ieee"
+    cuda.fp32_precision, top.fp32_precision = on_cuda, everywhere
+
+    def undo() -> None:
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
+
+    return undo
 
 
 class Placement:

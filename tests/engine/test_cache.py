@@ -129,11 +129,6 @@ def train_statistics(net: Net) -> None:
     net.eval()
 
 
-def at_the_same_address(net: Net) -> None:
-    net.bend = None  # gone, so that the next one may lie where it lay
-    net.bend = functools.partial(F.leaky_relu, negative_slope=0.7)
-
-
 def double(module: nn.Module, args: Any, output: Any) -> Tensor:
     return output * 2
 
@@ -178,7 +173,6 @@ CHANGES: dict[str, Callable[[Net], Any]] = {
     "a plain tensor": lambda net: setattr(net, "scale", torch.ones(8, 1, 1)),
     "a plain number": lambda net: setattr(net, "gain", 2.0),
     "a function": lambda net: setattr(net, "bend", torch.sigmoid),
-    "a function at the address of the last one": at_the_same_address,
     "a hook": lambda net: net.fc.register_forward_hook(double),
     "a pre-hook": lambda net: net.fc.register_forward_pre_hook(lambda module, args: (args[0] * 2,)),
     "another type": lambda net: net.to(torch.bfloat16),  # the engine computes on in float32, with the rounded weights
@@ -242,6 +236,15 @@ def test_each_training_step_is_another_state() -> None:
         step(net)
         states.append(state_of(net))
     assert len(set(states)) == 4
+
+
+def test_a_function_made_where_the_last_one_lay_is_another_state() -> None:
+    net = net_of()
+    for number in range(100):
+        state = state_of(net)
+        net.bend = None  # gone, so that its address is free for the next
+        net.bend = functools.partial(F.leaky_relu, negative_slope=number / 100)
+        assert state_of(net) != state
 
 
 def test_a_state_holds_no_weights() -> None:
