@@ -36,6 +36,7 @@ _HOOKS = (
     "_non_persistent_buffers_set",
 )
 _STANDARD = frozenset(nn.Module().__dict__)
+_COMPILED = frozenset(("_compiled_call_impl", "dynamo_ctx"))
 
 
 def shadow(module: nn.Module, place: Place | None = None) -> nn.Module:
@@ -86,8 +87,12 @@ def _copy(module: M, place: Place | None, seen: dict[int, Any]) -> M:
     twin.__dict__["_modules"] = {
         name: None if child is None else _copy(child, place, seen) for name, child in module._modules.items()
     }
-    for name in state.keys() - _STANDARD:
+    for name in state.keys() - _STANDARD - _COMPILED:
         twin.__dict__[name] = _rebound(state[name], place, seen)
+    for name in _COMPILED & state.keys():  # compiled code runs the module that it was compiled from: the user's own
+        del twin.__dict__[name]
+    if "_orig_mod" in twin._modules:  # what torch.compile wrapped
+        twin.__dict__["forward"] = twin._modules["_orig_mod"]
     for name in _HOOKS:
         hooks = twin.__dict__.get(name)
         if isinstance(hooks, dict):
@@ -150,6 +155,8 @@ def _rebound_callable(value: Any, place: Place | None, seen: dict[int, Any]) -> 
         held = isinstance(part, (nn.Module, types.MethodType))
         return _rebound(part, place, seen) if held else part
 
+    if isinstance(value, types.FunctionType):  # compiled code runs the user's own modules
+        value = getattr(value, "_torchdynamo_orig_callable", value)
     if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
         return types.MethodType(value.__func__, own(value.__self__))
     if type(value) is functools.partial:

@@ -194,17 +194,15 @@ def part_parallel(net: Any) -> nn.Module:
     return net
 
 
-_OWN = pytest.mark.xfail(reason="a stand-in keeps compiled code, which runs the user's own module", strict=True)
-
 WRAPPED = [
     pytest.param(nn.DataParallel, id="DataParallel"),
     pytest.param(part_parallel, id="a part in DataParallel"),
     pytest.param(compiled, id="torch.compile"),
     pytest.param(lambda net: nn.DataParallel(compiled(net)), id="DataParallel of torch.compile"),
-    pytest.param(function_compiled, id="a compiled method", marks=_OWN),
-    pytest.param(part_compiled, id="a compiled part", marks=_OWN),
-    pytest.param(in_place, id="compiled in place", marks=_OWN),
-    pytest.param(part_in_place, id="a part compiled in place", marks=_OWN),
+    pytest.param(function_compiled, id="a compiled method"),
+    pytest.param(part_compiled, id="a compiled part"),
+    pytest.param(in_place, id="compiled in place"),
+    pytest.param(part_in_place, id="a part compiled in place"),
 ]
 
 
