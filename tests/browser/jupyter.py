@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import nbformat
 from playwright.sync_api import Page
@@ -29,7 +30,11 @@ from tests.browser.harness import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-APPS = {"lab": ("lab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
+# A workspace of its own for each page of JupyterLab: else it opens the notebooks of earlier pages as well.
+APPS = {
+    "lab": ("lab", "LabApp", "lab/workspaces/{page}/tree"),
+    "notebook": ("notebook", "JupyterNotebookApp", "notebooks"),
+}
 
 
 class JupyterServer:
@@ -120,7 +125,7 @@ class JupyterServer:
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, self.files / name)
         page = self._new_page(**{"viewport": {"width": 1280, "height": 1000}, **page_options})
-        page.goto(f"{self.address}/{self.place}/{name}")
+        page.goto(f"{self.address}/{self.place.format(page=uuid4().hex)}/{name}")
         opened = OpenNotebook(page)
         opened.wait_ready()
         return opened
@@ -180,6 +185,19 @@ class OpenNotebook:
         assert not failures, "\n".join(f"{failure['ename']}: {failure['evalue']}" for failure in failures)
         self.wait_idle(seconds)
 
+    def scroll_to(self, text: str) -> None:
+        """Bring the first cell that contains `text` into view: the applications draw only cells that are in sight."""
+        found = self.page.evaluate(
+            f"""async (text) => {{
+              const {{ content }} = {PANEL};
+              const index = content.widgets.findIndex((cell) => cell.model.sharedModel.source.includes(text));
+              if (index >= 0) await content.scrollToItem(index, 'start');
+              return index;
+            }}""",
+            text,
+        )
+        assert found >= 0, f"no cell contains {text!r}"
+
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """The outputs of one cell, as a notebook file holds them."""
         return self.page.evaluate(f"(i) => {PANEL}.content.model.toJSON().cells[i].outputs ?? []", index)
@@ -192,6 +210,18 @@ class OpenNotebook:
         )
         self.page.set_default_timeout(20_000)
         assert result["status"] == "ok", f"{result.get('ename')}: {result.get('evalue')}"
+
+    def until_python(self, condition: str, seconds: float = 20) -> None:
+        """Wait until an expression is true in the notebook's kernel."""
+
+        def holds() -> bool:
+            try:
+                self.python(f"assert {condition}")
+            except AssertionError:
+                return False
+            return True
+
+        wait_until(holds, seconds, condition)
 
     def theme(self, name: str) -> None:
         """Switch the application to "light" or "dark"."""

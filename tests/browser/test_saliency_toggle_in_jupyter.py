@@ -74,8 +74,9 @@ def test_the_tour_runs_and_ends_in_a_picture_under_a_map(jupyter_server: Jupyter
     no_news(jupyter_server)
     notebook = jupyter_server.open(TOUR)
     notebook.run_all()
+    notebook.scroll_to("toggle = SaliencyToggle(")
     tour = TogglePage(notebook)
-    tour.root.first.scroll_into_view_if_needed()
+    tour.root.scroll_into_view_if_needed()
     wait_until(lambda: " · " in tour.caption(), what="a map")
     assert len(np.unique(tour.pixels().reshape(-1, 4), axis=0)) > 1000, "the canvas is blank"
     assert not tour.alarm()
@@ -102,7 +103,8 @@ def test_a_computed_map_comes_back_at_once_while_the_kernel_stands_still(toggle:
             assert same(toggle.pixels(), wanted), title
     finally:
         os.kill(kernel, signal.SIGCONT)
-    toggle.notebook.python("assert toggle.wait(20).method == 'grad_cam' == toggle.method")
+    # The page sends the next change when the kernel has answered the last one.
+    toggle.notebook.until_python("toggle.wait(20).method == 'grad_cam' == toggle.method")
     toggle.notebook.python("assert not asked and not jobs, (asked, jobs)")
 
 
@@ -173,17 +175,18 @@ def test_sliders_stay_alive_while_a_slow_method_runs(jupyter_server: JupyterServ
     toggle.method("Score-CAM", 1).click()
     toggle.until_computing(1)
 
-    handle.press("ArrowRight")
-    until_echo("6 while running")  # Python itself says that the job was still running, so time is no matter here.
-    box = handle.bounding_box()
-    assert box is not None
-    toggle.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    toggle.page.mouse.down()
-    toggle.page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2, steps=6)
-    toggle.page.mouse.up()
-    reached = float(handle.get_attribute("aria-valuenow") or 0)
-    assert reached > 10
-    until_echo(f"{reached:.0f} while running")
+    reached = 5.0
+    for _ in range(2):  # by mouse: in Notebook 7 the arrow keys of a slider that is not ours walk through the notebook
+        box = handle.bounding_box()
+        assert box is not None
+        toggle.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        toggle.page.mouse.down()
+        toggle.page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2, steps=6)
+        toggle.page.mouse.up()
+        before_drag, reached = reached, float(handle.get_attribute("aria-valuenow") or 0)
+        assert reached > before_drag + 5
+        # Python itself says that the job was still running, so time is no matter here.
+        until_echo(f"{reached:.0f} while running")
 
     toggle.column().get_by_label("Opacity").press("ArrowRight")
     wait_until(lambda: not same(toggle.pixels(), before), 2, "another opacity")
