@@ -90,6 +90,8 @@ def quick_weights(seed: int = 0) -> Iterator[None]:
 
 def random_network(name: str, side: int = 64, **options: Any) -> nn.Module:
     """A network of torchvision with random weights, in eval mode, its batch norms settled on noise of `side` pixels."""
+    if name.startswith("vit_"):
+        options = {"image_size": side, **options}  # which its weights were made for, as its position embedding is
     with quick_weights(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         network = torchvision.models.get_model(name, weights=None, **options).eval()
