@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -28,6 +30,9 @@ from cnnviz_widgets.models import Preprocessing, imagenet_categories, load
 from cnnviz_widgets.results import Predictions, Unit
 
 T = TypeVar("T")
+
+# whose state is held, and which: see Engine.still
+_held: ContextVar[tuple[Engine, Hashable] | None] = ContextVar("cnnviz_held", default=None)
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ class Engine:
         """The names of the classes, one for each output."""
         if self._names is not None:
             return tuple(self._names)
-        count = self._remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
+        count = self._classes()
         names = imagenet_categories()
         return names if count == len(names) else tuple(f"class {n}" for n in range(count))
 
@@ -239,7 +244,20 @@ class Engine:
     @property
     def state(self) -> Hashable:
         """A value that changes whenever the network could compute something else: trained, replaced, hooked."""
-        return state_of(self._network)
+        held = _held.get()
+        return held[1] if held is not None and held[0] is self else state_of(self._network)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within, in this thread, the network counts as unchanged: its state is looked at once instead of many times.
+
+        For one call of a method, whose answers are then all of one state.
+        """
+        token = _held.set((self, self.state))
+        try:
+            yield
+        finally:
+            _held.reset(token)
 
     # --- the inside ---------------------------------------------------------------------------------------------------
 
@@ -435,7 +453,7 @@ class Engine:
         """The stand-in for one run; of copied weights where the module lies elsewhere, also when it was moved since."""
         if self._placement is None or devices.lies_at(self._network, self.device, self.dtype):
             return shadow(self._network)
-        return shadow(self._network, self._placement.at(state_of(self._network)))
+        return shadow(self._network, self._placement.at(self.state))
 
     def _laid_out(self, x: Tensor) -> Tensor:
         # Channels last is up to twice as fast for float32 convolutions; float64 has no such kernels.
@@ -483,13 +501,16 @@ class Engine:
 
     def _classifier(self, x: Tensor, ran: Sequence[Layer]) -> int:
         """The place in `ran` of the layer that makes the class scores; its end when there is none."""
-        classes = self._single_scores(x).shape[1]
+        classes = self._classes()
         parents = {row.name.rpartition(".")[0] for row in ran}
         for number in range(len(ran) - 1, -1, -1):
             row = ran[number]
             if row.parameters and row.name not in parents:
                 return number if row.shape and row.shape[0] == classes else len(ran)
         return len(ran)
+
+    def _classes(self) -> int:
+        return self._remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
 
     def _count_classes(self) -> int:
         return self._single_scores(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104)))).shape[1]

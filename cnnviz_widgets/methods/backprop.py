@@ -16,12 +16,13 @@ from torch import Tensor
 from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Score, Target
 from cnnviz_widgets.engine.backward import Unpool
-from cnnviz_widgets.methods.common import accumulator, from_zero, input_gradient, pixel_map, start, whole_number
+from cnnviz_widgets.methods.common import accumulator, from_zero, input_gradient, method, pixel_map, start, whole_number
 from cnnviz_widgets.results import PixelMap
 
 Baseline = Literal["zero", "black", "white"]
 
 
+@method
 def saliency(
     engine: Engine,
     image: ImageLike,
@@ -57,6 +58,7 @@ def saliency(
     return pixel_map(engine, x, objective, gradient, "saliency", {"score": score}, _SIMONYAN)
 
 
+@method
 def deconvnet(
     engine: Engine,
     image: ImageLike,
@@ -92,6 +94,7 @@ def deconvnet(
     return pixel_map(engine, x, objective, gradient, "deconvnet", {"unpool": unpool}, _ZEILER)
 
 
+@method
 def guided_backprop(
     engine: Engine, image: ImageLike, target: Target | None = None, *, against: Target | None = None
 ) -> PixelMap:
@@ -118,6 +121,7 @@ def guided_backprop(
     return pixel_map(engine, x, objective, gradient, "guided_backprop", {}, _SPRINGENBERG)
 
 
+@method
 def grad_times_input(
     engine: Engine,
     image: ImageLike,
@@ -145,6 +149,7 @@ def grad_times_input(
     return pixel_map(engine, x, objective, values, "grad_times_input", {"score": score}, _SHRIKUMAR)
 
 
+@method
 def smooth_grad(
     engine: Engine,
     image: ImageLike,
@@ -192,6 +197,7 @@ def smooth_grad(
     return pixel_map(engine, x, objective, total / count, "smooth_grad", parameters, _SMILKOV)
 
 
+@method
 def integrated_gradients(
     engine: Engine,
     image: ImageLike,

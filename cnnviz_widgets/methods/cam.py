@@ -14,10 +14,11 @@ from torch import Tensor
 from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Objective, Target
 from cnnviz_widgets.methods.cam_head import find_head
-from cnnviz_widgets.methods.common import enlarge, heat_map, input_gradient, pixel_map, start
+from cnnviz_widgets.methods.common import enlarge, heat_map, input_gradient, method, pixel_map, start
 from cnnviz_widgets.results import Heatmap, PixelMap, Unit
 
 
+@method
 def cam(
     engine: Engine,
     image: ImageLike,
@@ -66,6 +67,7 @@ def cam(
     return heat_map(engine, x, objective, raw, "cam", parameters, _ZHOU, layer or head.names[0], signed=True)
 
 
+@method
 def grad_cam(
     engine: Engine,
     image: ImageLike,
@@ -104,6 +106,7 @@ def grad_cam(
     return heat_map(engine, x, objective, raw, "grad_cam", {"counterfactual": counterfactual}, _SELVARAJU, layer)
 
 
+@method
 def grad_cam_plus_plus(
     engine: Engine,
     image: ImageLike,
@@ -135,6 +138,7 @@ def grad_cam_plus_plus(
     return heat_map(engine, x, objective, raw, "grad_cam_plus_plus", parameters, _CHATTOPADHYAY, layer)
 
 
+@method
 def layer_cam(
     engine: Engine,
     image: ImageLike,
@@ -159,6 +163,7 @@ def layer_cam(
     return heat_map(engine, x, objective, raw, "layer_cam", {"counterfactual": counterfactual}, _JIANG, layer)
 
 
+@method
 def score_cam(
     engine: Engine,
     image: ImageLike,
@@ -197,6 +202,7 @@ def score_cam(
     return heat_map(engine, x, objective, raw, "score_cam", {"counterfactual": counterfactual}, _WANG, layer)
 
 
+@method
 def guided_grad_cam(
     engine: Engine,
     image: ImageLike,

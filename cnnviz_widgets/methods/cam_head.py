@@ -30,14 +30,17 @@ def find_head(engine: Engine, x: Tensor) -> Head:
     Raises:
         ValueError: neither form fits; the message says what was found instead.
     """
-    ran = [row for row in engine.layers_for(x).in_order() if row.parameters]
+    rows = engine.layers_for(x).in_order()
+    ran = [row for row in rows if row.parameters]
     modules = engine.modules
     kinds = (nn.Linear, nn.Conv2d)
     name = next((row.name for row in reversed(ran) if isinstance(modules[row.name], kinds)), None)
     if name is None:
         raise _none(engine, "it has no linear layer")
     layer = modules[name]
-    kept = engine.run(x, [name], [name])
+    averaged_to = _weights(layer, x).shape[1]  # what may be averaged has so many maps
+    candidates = [row for row in reversed(rows) if row.spatial and row.shape[0] == averaged_to]
+    kept = engine.run(x, [name, *(row.name for row in candidates)], [name])
     into, out = kept.inputs[name], kept.outputs[name]
     if isinstance(layer, nn.Conv2d) and out.shape[1] == kept.scores.shape[1] and out.shape[2] * out.shape[3] > 1:
         means = (out.mean((2, 3)), out.clamp(min=0).mean((2, 3)))
@@ -46,12 +49,11 @@ def find_head(engine: Engine, x: Tensor) -> Head:
         return Head(into[0], _weights(layer, x), _names(engine, x, engine.last_maps(x)))
     if not _close(kept.scores, out.flatten(1)):
         raise _none(engine, f"its last layer {name!r} does not give the scores")
-    for row in reversed(engine.layers_for(x).in_order()):
-        if row.spatial and row.shape[0] == into.flatten(1).shape[1]:
-            maps = engine.outputs(x, [row.name])[row.name]
-            for averaged in (maps, maps.clamp(min=0)):  # a rectifier in between may be a function (DenseNet)
-                if _close(into.flatten(1), averaged.mean((2, 3))):
-                    return Head(averaged[0], _weights(layer, x), _names(engine, x, row.same_as or row.name))
+    for row in candidates:
+        maps = kept.outputs[row.name].permute(*row.axes) if row.axes else kept.outputs[row.name]
+        for averaged in (maps, maps.clamp(min=0)):  # a rectifier in between may be a function (DenseNet)
+            if _close(into.flatten(1), averaged.mean((2, 3))):
+                return Head(averaged[0], _weights(layer, x), _names(engine, x, row.same_as or row.name))
     raise _none(engine, f"the linear layer {name!r} does not work on the averages of any layer's maps")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +18,27 @@ from cnnviz_widgets.engine import Engine, Objective, Score, Target
 from cnnviz_widgets.engine.backward import Rule, Unpool
 from cnnviz_widgets.results import Heatmap, PixelMap
 
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def method(function: M) -> M:
+    """Every public method: one call explains one state of the network, which is looked at once.
+
+    Raises:
+        TypeError: the first argument is no engine.
+    """
+
+    @functools.wraps(function)
+    def call(engine: Engine, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(engine, Engine):
+            raise TypeError(
+                f"the first argument is {type(engine).__name__}; wanted an Engine, as in Engine('squeezenet1_1')"
+            )
+        with engine.still():
+            return function(engine, *args, **kwargs)
+
+    return cast(M, call)
+
 
 def start(
     engine: Engine,
@@ -25,10 +48,6 @@ def start(
     score: Score = "logit",
 ) -> tuple[Tensor, Objective]:
     """The prepared picture (1, C, H, W) and what is to be explained."""
-    if not isinstance(engine, Engine):
-        raise TypeError(
-            f"the first argument is {type(engine).__name__}; wanted an Engine, as in Engine('squeezenet1_1')"
-        )
     x = engine.prepare(image)
     return x, engine.objective(x, target, against, score)
 

@@ -38,7 +38,7 @@ def is_map_method(function: MapMethod) -> bool:
         return False
     returned = function.__annotations__.get("return")
     if isinstance(returned, str):  # written under `from __future__ import annotations`; the other hints are not needed
-        returned = getattr(function, "__globals__", {}).get(returned)
+        returned = getattr(inspect.unwrap(function), "__globals__", {}).get(returned)
     return isinstance(returned, type) and issubclass(returned, (Heatmap, PixelMap))
 
 
