@@ -23,9 +23,10 @@ from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.cache import Cache, state_of
 from cnnviz_widgets.engine.capture import Run, run
 from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
+from cnnviz_widgets.engine.last_maps import find_last_maps
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
 from cnnviz_widgets.engine.shadow import shadow, unwrap
-from cnnviz_widgets.engine.targets import Objective, Score, Target, check_unit, find_class, make_objective
+from cnnviz_widgets.engine.targets import Objective, Score, Target, check_unit, class_names, find_class, make_objective
 from cnnviz_widgets.models import Preprocessing, imagenet_categories, load
 from cnnviz_widgets.results import Predictions, Unit
 
@@ -106,10 +107,10 @@ class Engine:
             self.model: nn.Module = network.module
             self.name = model
             transform = transform or network.preprocessing
-            names: Sequence[str] | None = network.categories if categories is None else _names(categories)
+            names: Sequence[str] | None = network.categories if categories is None else class_names(categories)
         elif isinstance(model, nn.Module):
             self.model, self.name = model, type(unwrap(model)).__name__
-            names = None if categories is None else _names(categories)
+            names = None if categories is None else class_names(categories)
             if transform is None:
                 self._assumed.append("transform (taken: ImageNet's, short side 256, centre 224, usual mean and std)")
         else:
@@ -322,22 +323,13 @@ class Engine:
         Raises:
             ValueError: the network has no such layer.
         """
-        table = self.layers_for(x)
-        ran = table.in_order()
-        if before is None:
-            limit = self._classifier(x, ran)
-        else:
-            end = table[before].order
-            limit = next((n for n, row in enumerate(ran) if row.order >= end or _related(row.name, before)), len(ran))
-        maps = [row for row in ran[:limit] if row.spatial]
-        if not maps:
+        found = find_last_maps(self.layers_for(x), self._classes(), before)
+        if found is None:
             raise ValueError(
                 f"{self.name} has no layer with a spatial extent{'' if before is None else f' before {before!r}'} for "
                 f"an input of {x.shape[-2]}x{x.shape[-1]}; pixel attributions (saliency) need none"
             )
-        source = maps[-1].same_as or maps[-1].name
-        family = [row for row in ran if source in (row.name, row.same_as)]
-        return next((row.name for row in family if row.calls == 1), source)
+        return found
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes) of prepared inputs, in batches that fit in memory; no gradient."""
@@ -499,32 +491,11 @@ class Engine:
             return check_unit(target, self.layers_for(x)[target.layer])
         return find_class(target, self.categories)
 
-    def _classifier(self, x: Tensor, ran: Sequence[Layer]) -> int:
-        """The place in `ran` of the layer that makes the class scores; its end when there is none."""
-        classes = self._classes()
-        parents = {row.name.rpartition(".")[0] for row in ran}
-        for number in range(len(ran) - 1, -1, -1):
-            row = ran[number]
-            if row.parameters and row.name not in parents:
-                return number if row.shape and row.shape[0] == classes else len(ran)
-        return len(ran)
-
     def _classes(self) -> int:
         return self._remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
 
     def _count_classes(self) -> int:
         return self._single_scores(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104)))).shape[1]
-
-
-def _names(categories: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
-    if isinstance(categories, Mapping):
-        missing = [n for n in range(len(categories)) if n not in categories]
-        if missing:
-            raise ValueError(f"categories has {len(categories)} names but none for class {missing[0]}")
-        categories = [categories[n] for n in range(len(categories))]
-    if isinstance(categories, str) or not all(isinstance(name, str) for name in categories):
-        raise ValueError(f"categories is {categories!r:.80}; wanted a list of names, or a dict from index to name")
-    return tuple(categories)
 
 
 def _key(x: Tensor) -> Hashable:
@@ -539,8 +510,3 @@ def _permuted(tensor: Tensor, axes: Sequence[int] | None) -> Tensor:
 def _some(scores: Tensor) -> str:
     values = ", ".join(f"{value:g}" for value in scores[:3].tolist())
     return f"{values}, ..." if len(scores) > 3 else values
-
-
-def _related(a: str, b: str) -> bool:
-    """True when one layer is the other or lies inside it."""
-    return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")

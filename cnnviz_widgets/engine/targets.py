@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -78,6 +78,22 @@ def make_objective(
     if against is not None:
         name = f"{name} - {_name(against, categories)}"
     return Objective(target, against, score, name, tuple(units), axes)
+
+
+def class_names(categories: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+    """The names of the classes in order, from a list of them or a dict from index to name.
+
+    Raises:
+        ValueError: a name is missing, or is no text.
+    """
+    if isinstance(categories, Mapping):
+        missing = [n for n in range(len(categories)) if n not in categories]
+        if missing:
+            raise ValueError(f"categories has {len(categories)} names but none for class {missing[0]}")
+        categories = [categories[n] for n in range(len(categories))]
+    if isinstance(categories, str) or not all(isinstance(name, str) for name in categories):
+        raise ValueError(f"categories is {categories!r:.80}; wanted a list of names, or a dict from index to name")
+    return tuple(categories)
 
 
 def find_class(target: int | str, categories: Sequence[str]) -> int:
