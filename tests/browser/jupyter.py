@@ -212,7 +212,10 @@ class OpenNotebook:
         assert result["status"] == "ok", f"{result.get('ename')}: {result.get('evalue')}"
 
     def until_python(self, condition: str, seconds: float = 20) -> None:
-        """Wait until an expression is true in the notebook's kernel."""
+        """Wait until an expression is true in the notebook's kernel.
+
+        For whatever follows from the page: it sends a change only when the kernel has answered the last one.
+        """
 
         def holds() -> bool:
             try:

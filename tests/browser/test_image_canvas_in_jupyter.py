@@ -70,7 +70,7 @@ def test_a_notebook_shows_the_canvas_and_both_sides_stay_in_touch(notebook: Open
     second = until_pixels_change(notebook, first)
     notebook.page.locator("select", has_text="waves").select_option("waves")
     bare = until_pixels_change(notebook, second)
-    notebook.python("assert needs == ['chelsea|why|waves'], needs; assert canvas.opacity == 0.9")
+    notebook.until_python("needs == ['chelsea|why|waves'] and canvas.opacity == 0.9")
     notebook.python("canvas.publish(needs[0], np.sin(x), label='waves')")
     until_pixels_change(notebook, bare)
     assert notebook.page.locator(".cnnviz-caption").inner_text() == "waves"
@@ -93,7 +93,7 @@ def test_keys_move_the_cross_hair_and_not_the_notebook(notebook: OpenNotebook):
     wait_until(lambda: "x 111" in (notebook.page.locator(".cnnviz-readout").get_attribute("data-text") or ""))
     assert notebook.page.evaluate(cells) == before
     assert canvas.evaluate("(c) => document.activeElement === c")
-    notebook.python("assert canvas.cursor == {'x': 111, 'y': 112}, canvas.cursor")
+    notebook.until_python("canvas.cursor == {'x': 111, 'y': 112}")
 
 
 def test_a_thread_publishes_while_the_kernel_is_busy_and_the_canvas_wears_the_theme_of_the_page(

@@ -103,7 +103,6 @@ def test_a_computed_map_comes_back_at_once_while_the_kernel_stands_still(toggle:
             assert same(toggle.pixels(), wanted), title
     finally:
         os.kill(kernel, signal.SIGCONT)
-    # The page sends the next change when the kernel has answered the last one.
     toggle.notebook.until_python("toggle.wait(20).method == 'grad_cam' == toggle.method")
     toggle.notebook.python("assert not asked and not jobs, (asked, jobs)")
 
@@ -191,7 +190,8 @@ def test_sliders_stay_alive_while_a_slow_method_runs(jupyter_server: JupyterServ
     toggle.column().get_by_label("Opacity").press("ArrowRight")
     wait_until(lambda: not same(toggle.pixels(), before), 2, "another opacity")
     assert " of " in toggle.status(1), "the slow method was over before the sliders had been tried"
-    toggle.notebook.python("assert toggle.canvas.opacity == 0.56, toggle.canvas.opacity; toggle.stop()")
+    toggle.notebook.until_python("toggle.canvas.opacity == 0.56")
+    toggle.notebook.python("toggle.stop()")
 
 
 def test_errors_are_read_under_the_picture_and_go_away_with_the_next_good_choice(toggle: TogglePage):
@@ -279,7 +279,7 @@ def test_an_own_picture_brings_its_own_classes_and_map_and_a_text_file_brings_a_
     toggle.until_alarm()
     assert "espresso" in (toggle.root.locator(".bqplot svg", has_text="%").text_content() or "")
     assert not same(toggle.pixels(), before)
-    toggle.notebook.python("assert toggle.image.size == (300, 200), toggle.image.size")
+    toggle.notebook.until_python("toggle.image.size == (300, 200)")
 
 
 def test_both_themes_keep_the_pictures_and_their_words_readable(toggle: TogglePage, tmp_path: Path):
