@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,17 @@ TRANSFORM = transforms.Compose(
         transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
     ]
 )
+
+
+class Do(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
 
 
 class Fuse:

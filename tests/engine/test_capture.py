@@ -20,20 +20,9 @@ from torchvision.models.swin_transformer import SwinTransformer
 from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.engine.capture import scores_of
 from cnnviz_widgets.engine.layers import NoLayerError
-from tests.engine.nets import CLASSES, TRANSFORM, plain
+from tests.engine.nets import CLASSES, TRANSFORM, Do, plain
 
 Pair = namedtuple("Pair", ["maps", "extra"])
-
-
-class Do(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Any) -> Any:
-        return self.function(x)
 
 
 class Shared(nn.Module):

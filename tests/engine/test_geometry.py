@@ -14,17 +14,7 @@ from torch.nn import functional as F
 from cnnviz_widgets.engine.layers import ReceptiveField, tabulate
 from cnnviz_widgets.engine.shadow import shadow
 from tests.engine import brute_force
-
-
-class Do(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+from tests.engine.nets import Do
 
 
 class Branches(nn.Module):

@@ -20,18 +20,7 @@ from torchvision.models.googlenet import Inception
 from cnnviz_widgets.engine import Engine, Layer
 from cnnviz_widgets.engine.layers import NoLayerError
 from cnnviz_widgets.results import Unit
-from tests.engine.nets import CLASSES, TRANSFORM, plain
-
-
-class Do(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+from tests.engine.nets import CLASSES, TRANSFORM, Do, plain
 
 
 class Backwards(nn.Module):
