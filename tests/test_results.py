@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz_widgets.results import Heatmap, PixelMap, Predictions, Result, Unit, array
+from cnnviz_widgets.results import Heatmap, PictureResult, PixelMap, Predictions, Result, Unit, array
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (6, 8, 3), np.uint8)
@@ -48,7 +48,7 @@ MAKERS = [heatmap, pixel_map, predictions]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Curves(Result):
+class Curves(PictureResult):
     """A kind of result that the package knows nothing of."""
 
     x: np.ndarray = field(metadata=array("n"))

@@ -1,6 +1,7 @@
 """What a technique returns: frozen records of arrays that remember how they came about.
 
-Every record holds the picture it belongs to, what was explained, where, by which method and with which parameters.
+Every record holds what was explained, where, by which method and with which parameters; what was found in a picture
+(`PictureResult`) holds the picture too.
 It shows itself as a picture when it is the last line of a cell, draws itself with `plot()`, and is saved as one `.npz`.
 
     heat = grad_cam(engine, samples["cat"])
@@ -13,7 +14,7 @@ imported here; the views (matplotlib) are looked up when a picture is asked for.
 """
 
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
-from cnnviz_widgets.results.record import Result, array
+from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
 
-__all__ = ["Heatmap", "PixelMap", "Predictions", "Reduction", "Result", "Unit", "array"]
+__all__ = ["Heatmap", "PictureResult", "PixelMap", "Predictions", "Reduction", "Result", "Unit", "array"]

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz_widgets.results.record import Result, array
+from cnnviz_widgets.results.record import PictureResult, array
 
 Reduction = Literal["max_abs", "sum", "norm", "mean_abs"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Predictions(Result):
+class Predictions(PictureResult):
     """The classes that a network holds most likely, best first.
 
     Attributes:
@@ -43,7 +43,7 @@ class Predictions(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Heatmap(Result):
+class Heatmap(PictureResult):
     """One value for every pixel of the network's input: where it matters.
 
     Attributes:
@@ -58,7 +58,7 @@ class Heatmap(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class PixelMap(Result):
+class PixelMap(PictureResult):
     """One value for every colour of every input pixel: what changing it does.
 
     Attributes:
@@ -87,7 +87,7 @@ class PixelMap(Result):
         if reduce not in _REDUCTIONS:
             raise ValueError(f"reduce is one of {', '.join(map(repr, _REDUCTIONS))}, not {reduce!r}")
         values = _REDUCTIONS[reduce](self.values.astype(np.float64)).astype(np.float32)
-        common = {f.name: getattr(self, f.name) for f in fields(Result)}
+        common = {f.name: getattr(self, f.name) for f in fields(PictureResult)}
         common["parameters"] = {**self.parameters, "reduce": reduce}
         return Heatmap(**common, values=values, raw=values, signed=self.signed and reduce == "sum")
 

@@ -33,10 +33,9 @@ def array(shape: str, dtype: DTypeLike = np.float32) -> dict[str, object]:
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Result:
-    """A picture and what a method found in it; see the subclasses for the arrays.
+    """What a method found; see the subclasses for the arrays.
 
     Attributes:
-        image: (H, W, 3) uint8, the very pixels that the network saw, after resize and crop.
         target: What was explained: a class index, a `Unit`, or None.
         target_name: The target in words: "tabby", "features.12 channel 7", "tabby - Egyptian cat" for a contrast.
         layer: The layer that was looked at, by its dotted name, or None.
@@ -49,7 +48,6 @@ class Result:
         TypeError: An array of the wrong number type, or a parameter that JSON cannot hold.
     """
 
-    image: NDArray[np.uint8] = field(metadata=array("H W 3", np.uint8))
     target: int | Unit | None = None
     target_name: str = ""
     layer: str | None = None
@@ -71,8 +69,7 @@ class Result:
         object.__setattr__(self, "parameters", _plain(dict(self.parameters), "parameters"))
 
     def __repr__(self) -> str:
-        height, width = self.image.shape[:2]
-        return f"{type(self).__name__}({self._summary()}, {width}x{height})"
+        return f"{type(self).__name__}({self._summary()})"
 
     def _summary(self) -> str:
         """The middle of the text form; a subclass may say more to the point."""
@@ -148,6 +145,21 @@ class Result:
             return kind(**{name: decode(value, arrays) for name, value in header["fields"].items()})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is not a {kind.__name__} that this version can read: {error}") from error
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class PictureResult(Result):
+    """A picture and what a method found in it.
+
+    Attributes:
+        image: (H, W, 3) uint8, the very pixels that the network saw, after resize and crop.
+    """
+
+    image: NDArray[np.uint8] = field(metadata=array("H W 3", np.uint8))
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"{type(self).__name__}({self._summary()}, {width}x{height})"
 
 
 # What a record does with the values it is given.
