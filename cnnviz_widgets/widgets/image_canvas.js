@@ -9,13 +9,18 @@
  * @typedef {{ width: number, height: number, rgb: Uint8Array, id: string }} Picture
  * @typedef {{ key: string, width: number, height: number, values: Float32Array, lo: number, hi: number, signed: boolean,
  *   color: boolean, label: string, unit: string, picture: string }} CanvasMap  values: row by row, one or three planes
- * @typedef {{ lo: number, hi: number, signed: boolean }} Scale
+ * @typedef {import("./front/colours.js").Scale} Scale
  * @typedef {{ x: number, y: number }} Spot  a pixel of the picture
  */
 
+import { indexOf, level, paintRamp, scaleOf } from "./front/colours.js";
+import { clamp, keepKeys, keysHelp, make, padlock, put, showLock, slider } from "./front/elements.js";
+import { enlarge } from "./front/enlarge.js";
+import { bytesOf, change, Link } from "./front/link.js";
+import { say } from "./front/words.js";
+
 const MAPS_KEPT = 64;
 const LARGEST_FILE = 20_000_000;
-const PATIENCE = 5000; // Milliseconds without an answer after which the page says that it is static.
 const WANTED = ["context", "mode", "method"];
 const TRAITS = [
   "picture", "incoming", "context", "mode", "method", "opacity", "threshold", "colormap", "scale", "locked", "cursor",
@@ -43,21 +48,20 @@ class Maps {
     /** @type {Map<string, CanvasMap>} */ this.kept = new Map();
     /** @type {Set<string>} keys that the kernel was asked for */ this.asked = new Set();
     /** @type {Set<(trait: string) => void>} */ this.views = new Set();
-    this.silent = false; // Nobody answered: a page without a kernel.
-    this.timer = this.first = 0;
+    this.first = 0;
   }
 
   /** Follow the model from now on. @returns {() => void} how to stop */
   attach(model) {
     const handlers = TRAITS.map((trait) => [`change:${trait}`, () => this.follow(model, trait)]);
-    handlers.push(["msg:custom", () => this.heard()]);
     for (const [event, handler] of handlers) model.on(event, handler);
     this.take(model.get("incoming"));
-    this.say(model, { type: "hello" });
+    this.link = new Link(model, () => this.changed("silent"));
+    this.link.say({ type: "hello" });
     // A new widget's map is on its way already; only a page that was loaded anew has to ask.
     this.first = setTimeout(() => this.ask(model), 500);
     return () => {
-      clearTimeout(this.timer);
+      this.link.close();
       clearTimeout(this.first);
       for (const [event, handler] of handlers) model.off(event, handler);
     };
@@ -114,32 +118,11 @@ class Maps {
     const key = wanted(model);
     if (!model.get("method") || this.kept.has(key) || this.asked.has(key)) return;
     this.asked.add(key);
-    this.say(model, { type: "need", key });
-  }
-
-  /** Send a message and notice when nobody answers. */
-  say(model, content, buffers = []) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.silent = true;
-      this.changed("silent");
-    }, PATIENCE);
-    model.send(content, undefined, buffers);
-  }
-
-  heard() {
-    clearTimeout(this.timer);
-    this.silent = false;
-    this.changed("silent");
+    this.link.say({ type: "need", key });
   }
 }
 
 const wanted = (model) => `${model.get("context")}|${model.get("mode")}|${model.get("method")}`;
-
-function change(model, values) {
-  for (const [trait, value] of Object.entries(values)) model.set(trait, value);
-  model.save_changes();
-}
 
 /** @returns {CanvasMap} */
 function mapOf(sent) {
@@ -155,57 +138,7 @@ function pictureOf(sent) {
   return { width: sent.width, height: sent.height, rgb: bytesOf(sent.data), id: sent.id };
 }
 
-/** @returns {Uint8Array} */
-function bytesOf(data) {
-  if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
 // ---------------------------------------------------------------------------------- from numbers to pixels
-
-/**
- * The planes of a map on a frame of another size: bilinear between the centres of the cells, the outermost held to the
- * edge. This is torch's interpolate(mode="bilinear", align_corners=False).
- * @param {CanvasMap} map
- */
-function enlarge({ values, width: w, height: h, color }, width, height) {
-  if (w === width && h === height) return values;
-  const planes = color ? 3 : 1;
-  const out = new Float32Array(planes * width * height);
-  const columns = neighbours(w, width);
-  const rows = neighbours(h, height);
-  let at = 0;
-  for (let plane = 0; plane < planes; plane++) {
-    for (let y = 0; y < height; y++) {
-      const upper = (plane * h + rows.first[y]) * w;
-      const lower = (plane * h + rows.second[y]) * w;
-      const down = rows.share[y];
-      for (let x = 0; x < width; x++) {
-        const left = columns.first[x];
-        const right = columns.second[x];
-        const along = columns.share[x];
-        out[at++] =
-          (1 - down) * ((1 - along) * values[upper + left] + along * values[upper + right]) +
-          down * ((1 - along) * values[lower + left] + along * values[lower + right]);
-      }
-    }
-  }
-  return out;
-}
-
-/** For every one of `length` places the two of `cells` it lies between, and the share of the second. */
-function neighbours(cells, length) {
-  const first = new Int32Array(length);
-  const second = new Int32Array(length);
-  const share = new Float64Array(length);
-  for (let i = 0; i < length; i++) {
-    const place = Math.max(0, ((i + 0.5) * cells) / length - 0.5);
-    first[i] = Math.min(Math.floor(place), cells - 1);
-    second[i] = Math.min(first[i] + 1, cells - 1);
-    share[i] = place - first[i];
-  }
-  return { first, second, share };
-}
 
 /**
  * Picture and map as pixels; without a picture the map alone, on nothing.
@@ -250,45 +183,7 @@ function compose(picture, map, values, width, height, look) {
   return image;
 }
 
-/** Which of the 256 colours: as colorize in views/colour.py. */
-function indexOf(value, lo, hi, signed) {
-  if (hi === lo) return signed ? 128 : 0;
-  return Math.min(255, Math.max(0, Math.floor(((value - lo) / (hi - lo)) * 256)));
-}
-
-/** The brightness of one channel of a colour attribution: as color_attribution in views/colour.py. */
-function level(value, limit, signed) {
-  const place = limit ? value / limit : 0;
-  return Math.round(signed ? 128 + 127 * Math.min(1, Math.max(-1, place)) : 255 * Math.min(1, Math.max(0, place)));
-}
-
-/**
- * The scale that a map is drawn with. A held scale stays honest when it meets a map of the other kind: a signed map
- * keeps its zero in the middle, and one that is not signed does not spend half of its colours below zero.
- * @param {CanvasMap} map
- * @param {[number, number] | null} held
- * @returns {Scale}
- */
-function scaleOf(map, held) {
-  const { signed } = map;
-  if (!held) return { lo: map.lo, hi: map.hi, signed };
-  let [lo, hi] = held;
-  if (signed) hi = Math.max(Math.abs(lo), Math.abs(hi));
-  if (signed) lo = -hi;
-  else if (lo === -hi) lo = 0;
-  return { lo, hi, signed };
-}
-
 // ---------------------------------------------------------------------------------- from numbers to words
-
-/** A number to read, and to paste: four digits. */
-function say(value, digits = 4) {
-  if (Number.isNaN(value)) return "no value";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(digits - 1).replace(/\.?0*e/, "e").replace("e+", "e");
-  return String(Number(value.toPrecision(digits)));
-}
 
 /**
  * What is at a pixel, as pairs of a name and a value.
@@ -330,7 +225,6 @@ const KEYS = [
   ["← ↑ → ↓", "move the cross-hair (Shift: by 10)"], ["Enter", "choose the pixel"], ["+ −", "opacity"],
   ["[ ]", "threshold"], ["c", "next colours"], ["l", "lock the scale"], ["o", "open a picture"],
 ];
-const PADLOCK = { open: "M5 7V4.5a2.5 2.5 0 0 1 4.8-1", shut: "M5 7V4.5a3 3 0 0 1 6 0V7" };
 
 /** The elements of one view. Whatever happens, `draw` makes all of them show what the model says. */
 class View {
@@ -400,7 +294,7 @@ class View {
     this.lock.title = "Keep this scale, to compare maps";
     this.file = make("input", { type: "file", accept: "image/*", hidden: true, tabIndex: -1 });
     this.open = make("button", { type: "button", textContent: "Open picture…", title: "Or drop or paste one here" });
-    this.help = make("details", { className: "cnnviz-help" }, make("summary", { textContent: "Keys" }), keys());
+    this.help = keysHelp(KEYS);
     const name = make("span", { textContent: "Colours" });
     const colours = make("label", { className: "cnnviz-field" }, name, this.colormap);
     const fields = [this.opacity.field, this.threshold.field, colours];
@@ -413,16 +307,12 @@ class View {
     this.alarm.setAttribute("role", "alert");
 
     this.root = make(
-      "div", { className: "cnnviz-canvas" },
+      "div", { className: "cnnviz cnnviz-canvas" },
       make("div", { className: "cnnviz-head" }, this.caption, this.static),
       make("div", { className: "cnnviz-stage" }, this.place, this.bar),
       this.track, make("div", { className: "cnnviz-under" }, this.readout, this.work), this.alarm, this.tools,
     );
-    // JupyterLab would take arrows and letters for its own shortcuts. Those of its notebooks are bound to whatever has
-    // the focus, so the element that can have it must say so itself.
-    for (const element of [this.root, ...this.root.querySelectorAll("canvas, button, input, select, summary")]) {
-      element.dataset.lmSuppressShortcuts = "true";
-    }
+    keepKeys(this.root);
     this.el.classList.add("cnnviz-host");
     this.el.replaceChildren(this.root);
   }
@@ -448,7 +338,7 @@ class View {
     this.lock.addEventListener("click", () => this.toggleLock());
     this.stop.addEventListener("click", () => {
       this.stopped = model.get("status");
-      this.maps.say(model, { type: "stop" });
+      this.maps.link.say({ type: "stop" });
       this.schedule();
     });
     this.close.addEventListener("click", () => {
@@ -561,7 +451,7 @@ class View {
     } else {
       this.opening = file.name;
       try {
-        this.maps.say(this.model, { type: "file", name: file.name }, [await file.arrayBuffer()]);
+        this.maps.link.say({ type: "file", name: file.name }, [await file.arrayBuffer()]);
       } catch (error) {
         this.opening = "";
         this.problem = `${file.name} could not be read: ${error.message}`;
@@ -659,16 +549,7 @@ class View {
     this.root.classList.toggle("cnnviz-bare", !map); // Its place is kept, so that the picture stays where it is.
     if (!map) return;
     const cut = this.model.get("threshold") * Math.max(Math.abs(scale.lo), Math.abs(scale.hi));
-    const pen = ramp.getContext("2d");
-    const image = new ImageData(1, 256);
-    for (let row = 0; row < 256; row++) {
-      const value = scale.lo + ((255.5 - row) / 256) * (scale.hi - scale.lo);
-      if (Math.abs(value) < cut) continue; // Where the picture is seen, the bar lets the page through.
-      const grey = level(value, scale.hi, scale.signed);
-      const entry = 4 * indexOf(value, scale.lo, scale.hi, scale.signed);
-      image.data.set(map.color ? [grey, grey, grey, 255] : this.table.subarray(entry, entry + 4), 4 * row);
-    }
-    pen.putImageData(image, 0, 0);
+    paintRamp(ramp, scale, map.color ? null : this.table, cut);
     const unit = map.unit && ` ${map.unit}`;
     this.hi.textContent = say(scale.hi, 3) + unit;
     this.lo.textContent = scale.hi === scale.lo ? "" : say(scale.lo, 3) + unit;
@@ -684,10 +565,10 @@ class View {
     const running = status.state === "running";
     const caption = map?.label || model.get("label");
     this.caption.textContent = caption;
-    this.static.hidden = !this.maps.silent;
+    this.static.hidden = !this.maps.link.silent;
     this.canvas.setAttribute("aria-label", `${caption || "Picture"}. Arrow keys move the cross-hair.`);
     this.note.hidden = Boolean(map) || !model.get("method");
-    const missing = this.maps.silent ? "not kept in this page" : "no map yet";
+    const missing = this.maps.link.silent ? "not kept in this page" : "no map yet";
     this.note.textContent = `${model.get("method").replaceAll("_", " ")}: ${missing}`;
 
     this.track.classList.toggle("cnnviz-on", running);
@@ -764,8 +645,7 @@ class View {
     this.colormap.disabled = Boolean(map?.color);
     this.colormap.title = map?.color ? "This map has colours of its own" : "";
     const locked = model.get("locked");
-    this.lock.setAttribute("aria-pressed", String(locked));
-    this.lock.querySelector("path").setAttribute("d", PADLOCK[locked ? "shut" : "open"]);
+    showLock(this.lock, locked);
     this.open.hidden = !model.get("openable");
   }
 
@@ -782,48 +662,7 @@ class View {
 
 // ---------------------------------------------------------------------------------- small things
 
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-
 const spotOf = (cursor) => (cursor && "x" in cursor && "y" in cursor ? { x: cursor.x, y: cursor.y } : null);
 
 /** Progress is news about the same run; a new state is not. */
 const sameRun = (status, before) => before !== null && status.state === before.state;
-
-/** Set a text only when it is another one, or a screen reader says it again. */
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-/** @returns {any} */
-function make(tag, properties, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-/** A labelled slider from 0 to 100 with its value beside it. */
-function slider(name) {
-  const input = make("input", { type: "range", min: "0", max: "100", step: "1" });
-  const output = make("output", {});
-  const field = make("label", { className: "cnnviz-field" }, make("span", { textContent: name }), input, output);
-  const show = (share) => {
-    input.value = String(Math.round(100 * share));
-    input.setAttribute("aria-valuetext", `${Math.round(100 * share)} %`);
-    output.textContent = `${Math.round(100 * share)} %`;
-  };
-  return { field, input, show };
-}
-
-function padlock() {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  svg.innerHTML =
-    '<path fill="none" stroke="currentColor" stroke-width="1.6"/><rect x="3" y="7" width="10" height="7" rx="1.5"/>';
-  return svg;
-}
-
-function keys() {
-  const line = ([key, does]) => [make("dt", { textContent: key }), make("dd", { textContent: does })];
-  return make("dl", {}, ...KEYS.flatMap(line));
-}

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from cnnviz_widgets.results import Heatmap, PixelMap
 from cnnviz_widgets.views.colour import DIVERGING, SEQUENTIAL, lookup_table, scale_of
 from cnnviz_widgets.widgets.canvas_messages import OUTLIERS, check_map, check_picture, map_message, picture_message
+from cnnviz_widgets.widgets.front_end import module, style
 
 __all__ = ["ImageCanvas"]
 
@@ -63,8 +64,8 @@ class ImageCanvas(anywidget.AnyWidget):
         canvas
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = module(Path(__file__).with_suffix(".js"))
+    _css = style(Path(__file__).with_suffix(".css"))
 
     picture = t.Dict().tag(sync=True, echo_update=False)
     incoming = t.Dict().tag(sync=True, echo_update=False)

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cnnviz_widgets.results import Heatmap, PixelMap, Predictions, Result
+from cnnviz_widgets.results import Heatmap, PictureResult, PixelMap, Predictions
 from cnnviz_widgets.views.colour import Scale, color_attribution, lookup_table, overlay, scale_of
 from cnnviz_widgets.views.layout import png
 from cnnviz_widgets.views.predictions import percent
@@ -331,7 +331,7 @@ def test_a_subclass_is_drawn_as_its_parent_and_a_kind_without_a_view_is_an_error
         pass
 
     @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-    class Unseen(Result):
+    class Unseen(PictureResult):
         pass
 
     fine = Finer(**ABOUT, method="m", values=VALUES, raw=VALUES)
