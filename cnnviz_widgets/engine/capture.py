@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequenc
     A kept tensor is what the layer put out, also when an in-place operation follows: the network goes on with a copy of
     it. With gradients on, the kept tensor lies on the path from input to score, so gradients with respect to it are
     right. A layer that runs several times in a pass (a shared ReLU) gives its last call; ``"name#1"`` asks for the
-    first.
+    first. Inputs are named likewise.
 
     Without gradients they are copies, the caller's to write to and to train on.
 
@@ -34,19 +34,30 @@ def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequenc
     """
     kept = Run(x)
     modules = dict(twin.named_modules())
-    wanted: dict[str, dict[int, str]] = {}
-    for name in outputs:
-        module, number = _call(name, modules)
-        wanted.setdefault(module, {})[number] = name
-    for name, calls in wanted.items():
+    for name, calls in _calls(outputs, modules).items():
         modules[name].register_forward_hook(_keeper(kept.outputs, calls))
-    for name in inputs:
-        modules[name].register_forward_pre_hook(_input_keeper(kept.inputs, name))
+    for name, calls in _calls(inputs, modules).items():
+        modules[name].register_forward_pre_hook(_input_keeper(kept.inputs, calls))
     kept.scores = scores_of(twin(x.clone()))  # some networks change their input in place
-    for name in outputs:
-        if name not in kept.outputs:
-            raise LookupError(f"layer {name!r} gave no tensor in this run; layers that do are listed in engine.layers")
+    for names, found, verb in ((outputs, kept.outputs, "gave"), (inputs, kept.inputs, "took")):
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise LookupError(
+                f"layer {missing[0]!r} {verb} no tensor in this run; layers that do are listed in engine.layers"
+            )
     return kept
+
+
+def measure(twin: nn.Module, x: Tensor, layers: Sequence[str], look: Callable[[str, Tensor], None]) -> None:
+    """Run a stand-in on `x` and let `look` see what each of the layers puts out, at the moment when it does.
+
+    Nothing is kept or copied, and what an in-place operation does to the tensor comes after. Of a layer that runs
+    several times its last call is seen last; ``"name#1"`` is its first alone.
+    """
+    modules = dict(twin.named_modules())
+    for name, calls in _calls(layers, modules).items():
+        modules[name].register_forward_hook(_viewer(look, calls))
+    twin(x.clone())
 
 
 def scores_of(output: Any) -> Tensor:
@@ -75,13 +86,44 @@ def scores_of(output: Any) -> Tensor:
     return found
 
 
-def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
+def _calls(names: Sequence[str], modules: Mapping[str, nn.Module]) -> dict[str, dict[int, str]]:
+    """For each module that is meant: which of its calls are wanted, under which name."""
+    wanted: dict[str, dict[int, str]] = {}
+    for name in names:
+        module, number = _call(name, modules)
+        wanted.setdefault(module, {})[number] = name
+    return wanted
+
+
+def _counter(calls: Mapping[int, str]) -> Callable[[], list[str]]:
+    """Called at each call of a module: the names under which this call is wanted."""
     count = 0
 
-    def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+    def names() -> list[str]:
         nonlocal count
         count += 1
-        names = [calls[number] for number in (0, count) if number in calls]
+        return [calls[number] for number in (0, count) if number in calls]
+
+    return names
+
+
+def _viewer(look: Callable[[str, Tensor], None], calls: Mapping[int, str]) -> Any:
+    wanted = _counter(calls)
+
+    def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+        tensor = first_tensor(output)
+        for name in wanted():
+            if tensor is not None:
+                look(name, tensor)
+
+    return hook
+
+
+def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
+    wanted = _counter(calls)
+
+    def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+        names = wanted()
         tensor = first_tensor(output)
         if not names or tensor is None:
             return None
@@ -95,11 +137,14 @@ def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
     return hook
 
 
-def _input_keeper(store: dict[str, Tensor], name: str) -> Any:
+def _input_keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
+    wanted = _counter(calls)
+
     def hook(_module: nn.Module, args: Any) -> None:
+        names = wanted()
         tensor = first_tensor(args)
-        if tensor is not None:
-            store[name] = _own(tensor)
+        if names and tensor is not None:
+            store.update({name: _own(tensor) for name in names})
 
     return hook
 

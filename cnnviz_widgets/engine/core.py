@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from cnnviz_widgets.data import ImageLike, as_picture
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, Unpool, backward
-from cnnviz_widgets.engine.cache import Cache, state_of
-from cnnviz_widgets.engine.capture import Run, run
+from cnnviz_widgets.engine.cache import Cache, key_of, state_of
+from cnnviz_widgets.engine.capture import Run, measure, run
 from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
 from cnnviz_widgets.engine.last_maps import find_last_maps
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
@@ -271,7 +270,7 @@ class Engine:
     def layers_for(self, x: Tensor) -> Layers:
         """The table of layers for inputs of the shape of `x` (N, C, H, W)."""
         one = x[:1].detach()
-        return self._remember(("layers", tuple(one.shape)), lambda: self._tabulate(one))
+        return self.remember(("layers", tuple(one.shape)), lambda: self._tabulate(one))
 
     def capture(self, image: ImageLike | Sequence[ImageLike], layers: str | Sequence[str]) -> dict[str, Tensor]:
         """What layers put out for a picture (or several): by name, (N, C, h, w) for maps, as the layer gave it.
@@ -384,7 +383,32 @@ class Engine:
 
         if len(x) > 1:
             return compute()
-        return self._remember(("gradients", _key(x), objective, names, rule, unpool, at_input), compute).copy()
+        return self.remember(("gradients", key_of(x), objective, names, rule, unpool, at_input), compute).copy()
+
+    def measure(self, x: Tensor, layers: Sequence[str], function: Callable[[Tensor], T]) -> dict[str, T]:
+        """`function` of what each layer puts out for prepared inputs, (N, C, h, w) for maps; one pass, nothing kept.
+
+        For figures of many layers at once, whose outputs together need not fit in memory. The function must not keep or
+        change its tensor.
+        """
+        checkpoint()
+        table = self.layers_for(x)
+        axes = {name: self._captured(table, name).axes for name in layers}
+        found: dict[str, T] = {}
+
+        def look(name: str, tensor: Tensor) -> None:
+            found[name] = function(_permuted(tensor, axes[name]))
+
+        with torch.inference_mode(), devices.exact(self.device):
+            measure(self._twin(), self._laid_out(x), tuple(layers), look)
+        return {name: found[name] for name in layers}
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The value of `key`, computed once for each state of the network and kept while the cache has room.
+
+        The value is shared by all who ask: nobody may write into it. `engine.cache.key_of` makes a key of an input.
+        """
+        return self.cache.get(self.state, key, compute)
 
     # --- batches and memory -------------------------------------------------------------------------------------------
 
@@ -452,11 +476,8 @@ class Engine:
         fast = x.ndim == 4 and self.dtype != torch.float64
         return x.contiguous(memory_format=torch.channels_last) if fast else x
 
-    def _remember(self, key: Hashable, compute: Callable[[], T]) -> T:
-        return self.cache.get(self.state, key, compute)
-
     def _single_scores(self, x: Tensor) -> Tensor:
-        return self._remember(("scores", _key(x)), lambda: self.logits(x))
+        return self.remember(("scores", key_of(x)), lambda: self.logits(x))
 
     def _ranked(self, x: Tensor) -> Tensor:
         """The scores (classes,) of one prepared input, once it is clear that they can be ranked."""
@@ -492,15 +513,10 @@ class Engine:
         return find_class(target, self.categories)
 
     def _classes(self) -> int:
-        return self._remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
+        return self.remember(("classes",), self._count_classes)  # asked again when the network changes: a new head
 
     def _count_classes(self) -> int:
         return self._single_scores(self.prepare(Image.new("RGB", (256, 256), (124, 116, 104)))).shape[1]
-
-
-def _key(x: Tensor) -> Hashable:
-    digest = hashlib.blake2b(x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes(), digest_size=16)
-    return (tuple(x.shape), digest.hexdigest())
 
 
 def _permuted(tensor: Tensor, axes: Sequence[int] | None) -> Tensor:

@@ -346,6 +346,45 @@ def test_a_network_that_changes_its_input_in_place_leaves_the_callers_input_alon
     assert torch.equal(x, before)
 
 
+def test_the_input_of_each_call_of_a_shared_layer_is_kept_under_its_number(picture: Image.Image) -> None:
+    net = Shared()
+    engine = exact(net)
+    x = engine.prepare(picture)
+    found = engine.run(x, ["first", "second", "middle"], ["relu#1", "relu#2", "relu"])
+    assert_close(found.inputs["relu#1"], found.outputs["first"], rtol=0, atol=0)
+    assert_close(found.inputs["relu#2"], found.outputs["second"], rtol=0, atol=0)
+    assert_close(found.inputs["relu"], found.outputs["middle"], rtol=0, atol=0)
+    with pytest.raises(LookupError, match="'never' took no tensor in this run"):
+        engine.run(x, (), ["never"])
+
+
+def test_what_is_measured_of_every_layer_is_that_of_the_captured_outputs_in_one_pass(picture: Image.Image) -> None:
+    net = Shared()
+    engine = exact(net)
+    x = engine.prepare(picture)
+    names = ["first", "second", "relu#1", "relu#2", "relu", "middle"]
+    captured = engine.outputs(x, names)
+    calls = []
+    net.last.register_forward_hook(lambda *_: calls.append(1))
+    found = engine.measure(x, names, lambda values: (tuple(values.shape), float(values.sum())))
+    assert list(found) == names and len(calls) == 1
+    for name, (shape, total) in found.items():
+        assert shape == tuple(captured[name].shape)
+        assert total == pytest.approx(float(captured[name].sum()), rel=1e-12)
+    with pytest.raises(LookupError, match="'never'"):
+        engine.measure(x, ["never"], float)
+
+
+def test_a_function_that_fails_while_measuring_leaves_no_hook_behind(picture: Image.Image) -> None:
+    engine = exact(Shared())
+    x = engine.prepare(picture)
+    before = engine.scores(picture)
+    with pytest.raises(ZeroDivisionError):
+        engine.measure(x, ["first"], lambda values: 1 // 0)
+    assert (engine.scores(picture) == before).all()
+    assert not any(module._forward_hooks for module in engine.modules.values())
+
+
 def test_the_inputs_of_layers_are_kept_before_they_are_changed_in_place(picture: Image.Image) -> None:
     net = Shared()
     engine = exact(net)
