@@ -13,8 +13,20 @@ copying and checking, the text form, saving and loading follow from the fields. 
 imported here; the views (matplotlib) are looked up when a picture is asked for.
 """
 
+from cnnviz_widgets.results.filters import Filters, FilterSpectrum
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
 from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
 
-__all__ = ["Heatmap", "PictureResult", "PixelMap", "Predictions", "Reduction", "Result", "Unit", "array"]
+__all__ = [
+    "FilterSpectrum",
+    "Filters",
+    "Heatmap",
+    "PictureResult",
+    "PixelMap",
+    "Predictions",
+    "Reduction",
+    "Result",
+    "Unit",
+    "array",
+]

@@ -26,7 +26,7 @@ def array(shape: str, dtype: DTypeLike = np.float32) -> dict[str, object]:
     """Field metadata of an array: its axes by name, and its number type.
 
     A name stands for one length throughout a record (`"H W"` is the picture's size wherever it occurs), a number for
-    itself: `array("H W 3", np.uint8)`.
+    itself: `array("H W 3", np.uint8)`. A field whose default is None may be left at that.
     """
     return {"axes": tuple(shape.split()), "dtype": np.dtype(dtype)}
 
@@ -58,8 +58,9 @@ class Result:
     def __post_init__(self) -> None:
         lengths: dict[str, tuple[int, str]] = {}
         for f in fields(self):
-            if "axes" in f.metadata:
-                owned = _own(getattr(self, f.name), f"{type(self).__name__}.{f.name}", f.metadata["dtype"])
+            value = getattr(self, f.name)
+            if "axes" in f.metadata and not (value is None and f.default is None):
+                owned = _own(value, f"{type(self).__name__}.{f.name}", f.metadata["dtype"])
                 _check_axes(owned, f.metadata["axes"], f"{type(self).__name__}.{f.name}", f.name, lengths)
                 object.__setattr__(self, f.name, owned)
         target = self.target
