@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.browser.harness import Mounted
+from tests.browser.harness import ADDRESS, Mounted
 from tests.browser.jupyter import JupyterServer
 
 FLAGS = [
@@ -29,6 +29,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # A camera with a test picture, for pages that are permitted to use one.
 ]
 
 
@@ -97,10 +98,10 @@ def new_page(browser: Browser, page_errors: PageErrors) -> Iterator[Callable[...
 
 @pytest.fixture
 def mount(new_page: Callable[..., Page]) -> Callable[..., Mounted]:
-    """`mount(widget, views=1, kernel=True, **page_options)`: the widget on a blank page."""
+    """`mount(widget, views=1, kernel=True, address=ADDRESS, **page_options)`: the widget on a blank page."""
 
-    def make(widget: Any, *, views: int = 1, kernel: bool = True, **options: Any) -> Mounted:
-        return Mounted(new_page(**options), widget, views=views, kernel=kernel)
+    def make(widget: Any, *, views: int = 1, kernel: bool = True, address: str = ADDRESS, **options: Any) -> Mounted:
+        return Mounted(new_page(**options), widget, views=views, kernel=kernel, address=address)
 
     return make
 

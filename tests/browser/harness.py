@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 from playwright.sync_api import Locator, Page
 
-ADDRESS = "http://widget.test/"
+ADDRESS = "http://widget.test/"  # Not a secure page, as a browser sees it: "http://localhost/" would be one.
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>widget</title>
 <style id="theme"></style><body style="margin:16px" data-jp-theme-light="true">"""
@@ -78,7 +78,7 @@ window.makeModel = (state) => {
       Object.assign(model.state, values);
       for (const name of Object.keys(values)) fire(`change:${name}`);
     },
-    hear(content) { fire("msg:custom", content, []); },
+    hear({ content, buffers }) { fire("msg:custom", content, window.revive(buffers)); },
     listening: () => Object.values(handlers).reduce((sum, list) => sum + list.length, 0),
   };
   return model;
@@ -113,12 +113,12 @@ class Mounted:
         updates: Trait changes that the front end sent, oldest first.
     """
 
-    def __init__(self, page: Page, widget: Any, *, views: int = 1, kernel: bool = True) -> None:
+    def __init__(self, page: Page, widget: Any, *, views: int = 1, kernel: bool = True, address: str = ADDRESS) -> None:
         self.page, self.widget, self.kernel = page, widget, kernel
         self.custom: list[dict[str, Any]] = []
         self.updates: list[dict[str, Any]] = []
-        page.route(f"{ADDRESS}**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
-        page.goto(ADDRESS)
+        page.route(f"{address}**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.goto(address)
         page.evaluate(STAND_IN)
         self.theme("light")
         widget.comm = _Wire(self)
@@ -233,7 +233,8 @@ class _Wire:
                 place[path[-1]] = bytes(buffer)
             self._mounted.to_front_end("receive", _packed(state))
         elif data["method"] == "custom":
-            self._mounted.to_front_end("hear", data["content"])
+            packed = _packed({"content": data["content"], "buffers": list(buffers or [])})
+            self._mounted.to_front_end("hear", packed)
 
     def on_msg(self, _handler: object) -> None:
         """What the front end sends is handed over by `Mounted.settle`."""
