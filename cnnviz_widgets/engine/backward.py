@@ -70,6 +70,10 @@ class NoRuleError(ValueError):
     """The rule cannot be right on this network; the message says why and what can be used instead."""
 
 
+class NoRectifierError(NoRuleError):
+    """There is nothing for the rule to change: no rectifier on the way, and nothing that may be one."""
+
+
 def backward(
     scores: Tensor, wanted: Sequence[Tensor], rule: Rule = "gradient", unpool: Unpool = "gradient"
 ) -> list[Tensor | None]:
@@ -80,7 +84,8 @@ def backward(
 
     Raises:
         ValueError: an unknown rule or unpool.
-        NoRuleError: no rectifier was met, or one was met that the rule cannot be applied to.
+        NoRectifierError: no rectifier was met.
+        NoRuleError: one was met that the rule cannot be applied to.
     """
     if rule not in RULES or unpool not in UNPOOLS:
         raise ValueError(f"rule={rule!r}, unpool={unpool!r}; wanted a rule of {RULES} and an unpool of {UNPOOLS}")
@@ -111,7 +116,7 @@ def _apply_rule(nodes: Sequence[Node], rule: Rule) -> None:
             "one or not; write it with torch.nn.ReLU, SiLU … (or functional), or use the plain gradient (saliency)"
         )
     if not found:
-        raise NoRuleError(
+        raise NoRectifierError(
             f"the rule {rule!r} changes how rectifiers (ReLU, ReLU6, SiLU, GELU …) pass the gradient on, and this "
             "network has none on the way to this score; use the plain gradient (saliency)"
         )

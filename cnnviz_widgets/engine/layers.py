@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from cnnviz_widgets.engine.capture import first_tensor
+from cnnviz_widgets.engine.flow import Flow, Inflow
 from cnnviz_widgets.engine.geometry import Origin, Trace
+from cnnviz_widgets.engine.geometry.call import tensors_in
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,15 @@ class ReceptiveField:
 
     The value at row i, column j sees the window of `size` (rows, columns) whose top left cell is
     ``start + (i, j) * stride``; a start below zero lies in the padding. `whole`: every value depends on the whole
-    picture (a squeeze-and-excitation gate, attention, global pooling), so `size` is the picture's; `stride` and
-    `start` then still say where the local path looks, or are None where there is none.
+    picture (a squeeze-and-excitation gate, attention, global pooling), so `size` is the picture's; `stride`, `start`
+    and `local`, the size of its window, then still say where the local path looks, or are None where there is none.
     """
 
     size: tuple[int, int]
     stride: tuple[int, int] | None
     start: tuple[int, int] | None
     whole: bool = False
+    local: tuple[int, int] | None = None
 
     def box(self, y: int, x: int) -> tuple[int, int, int, int]:
         """The window of the value at row `y`, column `x` as x0, y0, x1, y1 in input pixels (not cut at the border)."""
@@ -36,6 +39,14 @@ class ReceptiveField:
             return (0, 0, self.size[1], self.size[0])
         top, left = self.start[0] + y * self.stride[0], self.start[1] + x * self.stride[1]
         return (left, top, left + self.size[1], top + self.size[0])
+
+    def center(self, y: int, x: int) -> tuple[float, float] | None:
+        """Row and column of the input pixel in the middle of the (local) window; halves lie between two pixels."""
+        size = self.local if self.whole else self.size
+        if size is None or self.start is None or self.stride is None:
+            return None
+        top, left = self.start[0] + y * self.stride[0], self.start[1] + x * self.stride[1]
+        return (top + (size[0] - 1) / 2, left + (size[1] - 1) / 2)
 
     def __str__(self) -> str:
         """``19x19 stride 4 start -9``."""
@@ -56,6 +67,8 @@ class Layer:
     its raw output (N, …) is permuted into (N, C, h, w), None for anything but maps; `calls` how often it runs in one
     pass; `receptive_field` is None where it is unknown, and `note` then says why. `same_as` names the layer whose
     output this one passes on unchanged (a container its last part's, Dropout in eval mode its input), "" for none.
+    `reads` are the layers that its input was computed from and how they were joined; `gathers` likewise those that a
+    container made its output from itself (the branches that an inception block stacks, the two sides of a sum).
     Of a layer that runs several times this is its last call; ``engine.layers["name#1"]`` is the row of its first.
     """
 
@@ -69,6 +82,8 @@ class Layer:
     note: str = ""
     order: int = -1
     same_as: str = ""
+    reads: Inflow = Inflow()
+    gathers: Inflow = Inflow()
 
     @property
     def spatial(self) -> bool:
@@ -136,7 +151,8 @@ class NoLayerError(KeyError):
 def tabulate(twin: nn.Module, x: Tensor, network: str) -> Layers:
     """Run a stand-in of the network (see `shadow`) once on `x` (1, C, H, W) and write down its layers."""
     seen: dict[str, list[Layer]] = {}  # one row for each call
-    trace = Trace()
+    trace, flow = Trace(), Flow()
+    reading: list[Inflow] = []  # what the calls read that have begun and not finished, innermost last
     finished = 0
     first_with = WeakIdKeyDictionary()  # tensor -> (the call that put it out first, its in-place changes by then)
 
@@ -151,31 +167,45 @@ def tabulate(twin: nn.Module, x: Tensor, network: str) -> Layers:
         parameters = sum(p.numel() for p in module.parameters())
         kind = type(module).__name__
 
+        def begin(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            reading.append(flow.into(*tensors_in([*args, *kwargs.values()])))
+
         def hook(_module: nn.Module, inputs: object, output: object) -> None:
             nonlocal finished
             tensor = first_tensor(output)
             origin = None if tensor is None else trace.origin(tensor)
             calls = seen.setdefault(name, [])
             call = f"{name}#{len(calls) + 1}"
-            row = _row(call, kind, parameters, finished, tensor, origin, x)
+            row = replace(_row(call, kind, parameters, finished, tensor, origin, x), reads=reading.pop())
             if tensor is not None:
                 same = source(tensor) or source(_copied(kind, inputs, tensor))
-                row = replace(row, same_as=same)
+                made = flow.into(tensor)
+                row = replace(row, same_as=same, gathers=Inflow() if same or made == row.reads else made)
                 first_with[tensor] = (same or call, trace.changes(tensor))
+            for part in tensors_in([output]):
+                flow.label(part, source(part) or call)
             calls.append(row)
             finished += 1
 
+        module.register_forward_pre_hook(begin, with_kwargs=True)
         module.register_forward_hook(hook)
 
     names = {name: module for name, module in twin.named_modules() if name}
     for name, module in names.items():
         note(name, module)
-    with torch.inference_mode(), trace:
+    with torch.inference_mode(), trace, flow:
         trace.start(x)
+        flow.label(x, "")
         twin(x)
     last = {rows[-1].name: name for name, rows in seen.items()}  # a layer's last call is called as the layer itself
     calls = {
-        row.name: replace(row, calls=len(rows), same_as=last.get(row.same_as, row.same_as))
+        row.name: replace(
+            row,
+            calls=len(rows),
+            same_as=last.get(row.same_as, row.same_as),
+            reads=_renamed(row.reads, last),
+            gathers=_renamed(row.gathers, last),
+        )
         for rows in seen.values()
         for row in rows
     }
@@ -207,6 +237,10 @@ def _row(
     return Layer(name, kind, shape, parameters, field, axes=axes, note=why, order=order)
 
 
+def _renamed(inflow: Inflow, last: Mapping[str, str]) -> Inflow:
+    return replace(inflow, layers=tuple(last.get(call, call) for call in inflow.layers))
+
+
 def _copied(kind: str, inputs: object, output: Tensor) -> Tensor | None:
     """The maps that an adaptive pooling to their own size copies (VGG and AlexNet at 224 pixels)."""
     tensor = first_tensor(inputs)
@@ -231,7 +265,9 @@ def _field(origin: Origin | None, maps: bool, x: Tensor) -> tuple[ReceptiveField
         size = (rows.hi - rows.lo + 1, columns.hi - columns.lo + 1)
         stride, start = (rows.stride, columns.stride), (rows.lo, columns.lo)
     if origin.whole:
-        return ReceptiveField(picture, stride if maps else None, start if maps else None, True), ""
+        if not maps:
+            return ReceptiveField(picture, None, None, True), ""
+        return ReceptiveField(picture, stride, start, True, size), ""
     if size is None:
         return None, origin.why
     return ReceptiveField(size, stride, start), ""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnviz_widgets.engine.backward import NoRuleError, backward, rectifiers, unpool_by_switches
+from cnnviz_widgets.engine.backward import NoRectifierError, NoRuleError, backward, rectifiers, unpool_by_switches
 from tests.engine.slow_rules import slow_gradient
 
 RULES = ("gradient", "guided", "deconvnet")
@@ -398,7 +398,7 @@ def test_what_happens_to_weights_alone_is_no_rectifier() -> None:
 @pytest.mark.parametrize("activation", [nn.Identity(), nn.Tanh(), nn.Sigmoid()])
 @pytest.mark.parametrize("rule", ["guided", "deconvnet"])
 def test_a_network_without_rectifier_is_an_error_that_says_so(activation: nn.Module, rule: str) -> None:
-    with pytest.raises(NoRuleError, match=f"'{rule}'.*has none on the way.*saliency"):
+    with pytest.raises(NoRectifierError, match=f"'{rule}'.*has none on the way.*saliency"):
         under(rule, network(activation), picture())
 
 

@@ -303,6 +303,26 @@ def test_a_box_is_the_window_of_a_unit() -> None:
     assert ReceptiveField((45, 39), (2, 2), (0, 0), whole=True).box(3, 2) == (0, 0, 39, 45)
 
 
+def test_a_unit_stands_in_the_middle_of_its_window() -> None:
+    assert ReceptiveField((7, 4), (2, 4), (-3, -2)).center(3, 2) == (6.0, 7.5)
+    assert ReceptiveField((7, 7), None, None).center(0, 0) is None
+
+
+def test_behind_a_gate_a_unit_stands_where_its_local_path_looks() -> None:
+    stem = [conv(3, 4, 3, stride=2), conv(4, 4, 5)]
+    plain, gated = (nn.Sequential(*stem, *more).double() for more in ([], [Gate(4), conv(4, 4, 3)]))
+    rows = brute_force.table(gated, 45, 39)
+    before, behind, after = rows["1"].receptive_field, rows["2"].receptive_field, rows["3"].receptive_field
+    assert before == brute_force.table(plain, 45, 39)["1"].receptive_field
+    assert before is not None and behind is not None and after is not None
+    assert behind.whole and behind.size == (45, 39) and behind.local == before.size
+    assert behind.center(2, 3) == before.center(2, 3) == (9.0, 11.0)
+    assert after.whole and after.local == (15, 15) and after.center(2, 3) == (11.0, 13.0)
+    rows = brute_force.table(nn.Sequential(*stem, Gate(4), nn.Flatten()), 45, 39)
+    vector = rows["3"].receptive_field
+    assert vector is not None and vector.local is None and vector.center(0, 0) is None
+
+
 # --- random compositions ----------------------------------------------------------------------------------------------
 
 
