@@ -18,6 +18,7 @@ from torchvision import transforms
 from torchvision.models.googlenet import Inception
 
 from cnnviz_widgets.engine import Engine, Layer
+from cnnviz_widgets.engine.flow import Inflow
 from cnnviz_widgets.engine.layers import NoLayerError
 from cnnviz_widgets.results import Unit
 from tests.engine.nets import CLASSES, TRANSFORM, Do, plain
@@ -500,7 +501,7 @@ def test_a_network_without_maps_is_an_error_that_points_to_pixel_attributions(pi
 
 def test_rows_are_plain_records() -> None:
     assert engine_of(plain()).layers["6"] == Layer(
-        "6", "Flatten", (8,), 0, engine_of(plain()).layers["5"].receptive_field, order=6, note=""
+        "6", "Flatten", (8,), 0, engine_of(plain()).layers["5"].receptive_field, order=6, reads=Inflow(("5",))
     )
 
 
