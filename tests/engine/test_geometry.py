@@ -318,7 +318,7 @@ def test_behind_a_gate_a_unit_stands_where_its_local_path_looks() -> None:
     assert behind.whole and behind.size == (45, 39) and behind.local == before.size
     assert behind.center(2, 3) == before.center(2, 3) == (9.0, 11.0)
     assert after.whole and after.local == (15, 15) and after.center(2, 3) == (11.0, 13.0)
-    rows = brute_force.table(nn.Sequential(*stem, Gate(4), nn.Flatten()), 45, 39)
+    rows = brute_force.table(nn.Sequential(*stem, Gate(4), nn.Flatten()).double(), 45, 39)
     vector = rows["3"].receptive_field
     assert vector is not None and vector.local is None and vector.center(0, 0) is None
 
