@@ -13,10 +13,14 @@
  * @typedef {{ x: number, y: number }} Spot  a pixel of the picture
  */
 
-import { indexOf, level, paintRamp, scaleOf } from "./front/colours.js";
+import { ColourBar } from "./front/bar.js";
+import { ColourMenu } from "./front/colour_menu.js";
+import { indexOf, level, scaleOf } from "./front/colours.js";
 import { clamp, keepKeys, keysHelp, make, padlock, put, showLock, slider } from "./front/elements.js";
 import { enlarge } from "./front/enlarge.js";
 import { bytesOf, change, Link } from "./front/link.js";
+import { Readout } from "./front/readout.js";
+import { Report } from "./front/report.js";
 import { say } from "./front/words.js";
 
 const MAPS_KEPT = 64;
@@ -236,8 +240,6 @@ class View {
     /** @type {Spot | null} under the cross-hair */ this.cross = spotOf(model.get("cursor"));
     this.opening = ""; // The name of a file on its way to the kernel.
     this.problem = ""; // What this page itself has to complain about.
-    this.dismissed = ""; // The error that was closed.
-    this.stopped = null; // The status in which Stop was pressed.
     this.frame = 0;
     this.painted = [];
     this.layer = document.createElement("canvas"); // Picture and map, one pixel for a pixel.
@@ -268,49 +270,39 @@ class View {
     const overlays = [this.cell, this.across, this.down, this.note, this.drop];
     this.place = make("div", { className: "cnnviz-place" }, this.canvas, ...overlays);
 
-    this.ramp = make("canvas", { width: 1, height: 256, className: "cnnviz-ramp" });
-    this.hi = make("span", { className: "cnnviz-hi" });
-    this.zero = make("span", { className: "cnnviz-zero" });
-    this.lo = make("span", { className: "cnnviz-lo" });
-    const ticks = make("div", { className: "cnnviz-ticks" }, this.hi, this.zero, this.lo);
-    this.bar = make("div", { className: "cnnviz-bar" }, this.ramp, ticks);
-
+    this.bar = new ColourBar();
     this.caption = make("div", { className: "cnnviz-caption" });
     this.static = make("div", { className: "cnnviz-static", textContent: "static: no kernel answers" });
-    this.fill = make("div", { className: "cnnviz-fill" });
-    this.track = make("div", { className: "cnnviz-track" }, this.fill);
-    this.track.setAttribute("role", "progressbar");
-    this.state = make("span", { className: "cnnviz-state" });
-    this.state.setAttribute("role", "status");
-    this.stop = make("button", { type: "button", className: "cnnviz-stop", textContent: "Stop" });
-    this.work = make("div", { className: "cnnviz-work" }, this.state, this.stop);
-    this.readout = make("div", { className: "cnnviz-readout" });
-    this.readout.setAttribute("aria-live", "polite");
+    this.report = new Report({
+      stop: () => {
+        this.maps.link.say({ type: "stop" });
+        this.schedule();
+      },
+      closed: () => {
+        this.problem = "";
+        this.schedule();
+        this.canvas.focus();
+      },
+    });
+    this.readout = new Readout();
 
     this.opacity = slider("Opacity");
     this.threshold = slider("Threshold");
-    this.colormap = make("select", {});
+    this.colours = new ColourMenu(this.model);
     this.lock = make("button", { type: "button", className: "cnnviz-lock" }, padlock(), "Lock scale");
     this.lock.title = "Keep this scale, to compare maps";
     this.file = make("input", { type: "file", accept: "image/*", hidden: true, tabIndex: -1 });
     this.open = make("button", { type: "button", textContent: "Open picture…", title: "Or drop or paste one here" });
     this.help = keysHelp(KEYS);
-    const name = make("span", { textContent: "Colours" });
-    const colours = make("label", { className: "cnnviz-field" }, name, this.colormap);
-    const fields = [this.opacity.field, this.threshold.field, colours];
+    const fields = [this.opacity.field, this.threshold.field, this.colours.field];
     this.tools = make("div", { className: "cnnviz-tools" }, ...fields, this.lock, this.open, this.file, this.help);
-
-    this.wrong = make("span", {});
-    this.close = make("button", { type: "button", className: "cnnviz-close", textContent: "×", title: "Dismiss" });
-    this.close.setAttribute("aria-label", "Dismiss the error");
-    this.alarm = make("div", { className: "cnnviz-alarm", hidden: true }, this.wrong, this.close);
-    this.alarm.setAttribute("role", "alert");
 
     this.root = make(
       "div", { className: "cnnviz cnnviz-canvas" },
       make("div", { className: "cnnviz-head" }, this.caption, this.static),
-      make("div", { className: "cnnviz-stage" }, this.place, this.bar),
-      this.track, make("div", { className: "cnnviz-under" }, this.readout, this.work), this.alarm, this.tools,
+      make("div", { className: "cnnviz-stage" }, this.place, this.bar.element),
+      this.report.track, make("div", { className: "cnnviz-under" }, this.readout.element, this.report.work),
+      this.report.alarm, this.tools,
     );
     keepKeys(this.root);
     this.el.classList.add("cnnviz-host");
@@ -334,19 +326,7 @@ class View {
       const { input } = this[trait];
       input.addEventListener("input", () => change(model, { [trait]: input.valueAsNumber / 100 }));
     }
-    this.colormap.addEventListener("change", () => change(model, { colormap: this.colormap.value }));
     this.lock.addEventListener("click", () => this.toggleLock());
-    this.stop.addEventListener("click", () => {
-      this.stopped = model.get("status");
-      this.maps.link.say({ type: "stop" });
-      this.schedule();
-    });
-    this.close.addEventListener("click", () => {
-      this.dismissed = this.trouble();
-      this.problem = "";
-      this.schedule();
-      canvas.focus();
-    });
     this.open.addEventListener("click", () => this.file.click());
     this.file.addEventListener("change", () => {
       this.send(this.file.files);
@@ -372,8 +352,10 @@ class View {
 
   changed(trait) {
     if (trait === "cursor") this.cross = spotOf(this.model.get("cursor"));
-    if (["picture", "status", "error"].includes(trait)) this.opening = "";
-    if (["picture", "status", "error"].includes(trait)) this.dismissed = "";
+    if (["picture", "status", "error"].includes(trait)) {
+      this.opening = "";
+      this.report.renew();
+    }
     if (trait === "picture") this.problem = "";
     this.schedule();
   }
@@ -403,14 +385,13 @@ class View {
     const nudge = (trait, by) => {
       change(model, { [trait]: clamp(Math.round((model.get(trait) + by) * 100) / 100, 0, 1) });
     };
-    const names = ["", ...Object.keys(model.get("tables"))];
     const actions = {
       ArrowLeft: () => this.step(-far, 0), ArrowRight: () => this.step(far, 0),
       ArrowUp: () => this.step(0, -far), ArrowDown: () => this.step(0, far),
       Enter: () => this.choose(this.cross),
       "+": () => nudge("opacity", 0.05), "=": () => nudge("opacity", 0.05), "-": () => nudge("opacity", -0.05),
       "[": () => nudge("threshold", -0.05), "]": () => nudge("threshold", 0.05),
-      c: () => change(model, { colormap: names[(names.indexOf(model.get("colormap")) + 1) % names.length] }),
+      c: () => this.colours.next(),
       l: () => this.toggleLock(),
       o: () => model.get("openable") && this.file.click(),
     };
@@ -505,7 +486,7 @@ class View {
     const { model, map, picture, canvas, layer } = this;
     const { width, height } = this.size();
     this.scale = map && scaleOf(map, model.get("scale"));
-    this.table = this.tableFor(map);
+    this.table = this.colours.table(Boolean(map?.signed));
     if (map !== this.enlarged?.map || width !== this.enlarged?.width || height !== this.enlarged?.height) {
       this.enlarged = map && { map, width, height, values: enlarge(map, width, height) };
     }
@@ -535,34 +516,16 @@ class View {
     pen.drawImage(layer, 0, 0, across, down);
   }
 
-  tableFor(map) {
-    const { model } = this;
-    const tables = model.get("tables");
-    const usual = model.get("automatic")[map?.signed ? "diverging" : "sequential"];
-    const data = tables[model.get("colormap") || usual] ?? tables[usual];
-    if (data !== this.data) [this.data, this.bytes] = [data, data && bytesOf(data)];
-    return this.bytes;
-  }
-
   drawBar() {
-    const { map, scale, ramp } = this;
+    const { map, scale, model } = this;
     this.root.classList.toggle("cnnviz-bare", !map); // Its place is kept, so that the picture stays where it is.
     if (!map) return;
-    const cut = this.model.get("threshold") * Math.max(Math.abs(scale.lo), Math.abs(scale.hi));
-    paintRamp(ramp, scale, map.color ? null : this.table, cut);
-    const unit = map.unit && ` ${map.unit}`;
-    this.hi.textContent = say(scale.hi, 3) + unit;
-    this.lo.textContent = scale.hi === scale.lo ? "" : say(scale.lo, 3) + unit;
-    this.zero.textContent = scale.lo < 0 && scale.hi > 0 ? "0" : "";
-    this.zero.style.top = `${(100 * scale.hi) / (scale.hi - scale.lo || 1)}%`;
-    this.bar.title = this.model.get("scale") ? "The scale is locked" : "";
-    this.bar.classList.toggle("cnnviz-held", Boolean(this.model.get("scale")));
+    const cut = model.get("threshold") * Math.max(Math.abs(scale.lo), Math.abs(scale.hi));
+    this.bar.draw(scale, map.color ? null : this.table, { unit: map.unit, cut, held: Boolean(model.get("scale")) });
   }
 
   drawWords() {
     const { model, map } = this;
-    const status = model.get("status");
-    const running = status.state === "running";
     const caption = map?.label || model.get("label");
     this.caption.textContent = caption;
     this.static.hidden = !this.maps.link.silent;
@@ -571,30 +534,9 @@ class View {
     const missing = this.maps.link.silent ? "not kept in this page" : "no map yet";
     this.note.textContent = `${model.get("method").replaceAll("_", " ")}: ${missing}`;
 
-    this.track.classList.toggle("cnnviz-on", running);
-    this.track.classList.toggle("cnnviz-unsure", running && status.progress === null);
-    const percent = running && status.progress !== null ? 100 * status.progress : null;
-    this.fill.style.width = percent === null ? "" : `${percent}%`;
-    if (percent === null) this.track.removeAttribute("aria-valuenow");
-    else this.track.setAttribute("aria-valuenow", String(Math.round(percent)));
-    if (status !== this.stopped && !sameRun(status, this.stopped)) this.stopped = null;
-    const words = this.opening ? `Opening ${this.opening}…` : status.state === "error" ? "" : status.text;
-    put(this.state, this.stopped ? "Stopping…" : words);
-    this.stop.hidden = !running;
-    this.stop.disabled = Boolean(this.stopped);
-    this.work.hidden = !running && !words;
-
-    const trouble = this.trouble();
-    this.alarm.hidden = !trouble || trouble === this.dismissed;
-    if (!this.alarm.hidden) put(this.wrong, trouble);
-
+    const busy = this.opening && `Opening ${this.opening}…`;
+    this.report.draw(model.get("status"), model.get("error"), { problem: this.problem, busy });
     this.drawSpot();
-  }
-
-  trouble() {
-    const status = this.model.get("status");
-    const failed = status.state === "error" ? status.text || "Something went wrong." : "";
-    return this.problem || this.model.get("error") || failed;
   }
 
   drawSpot() {
@@ -603,18 +545,7 @@ class View {
     const inside = (spot) => spot && spot.x < width && spot.y < height;
     const spot = inside(this.hover) ? this.hover : inside(cross) ? cross : null;
     const words = spot && (picture || map) ? read(spot, picture, map, this.enlarged?.values, width, height) : [];
-    if (words.length) {
-      const text = words.map((pair) => pair.join(" ")).join(" · ");
-      if (this.readout.dataset.text !== text) {
-        this.readout.dataset.text = text;
-        const pair = ([name, value]) =>
-          make("span", {}, make("i", { textContent: `${name} ` }), make("b", { textContent: value }));
-        this.readout.replaceChildren(...words.map(pair));
-      }
-    } else {
-      this.readout.dataset.text = "";
-      put(this.readout, picture || map ? HINT : "");
-    }
+    this.readout.show(words, picture || map ? HINT : "");
     this.across.hidden = this.down.hidden = !inside(cross);
     if (inside(cross)) {
       this.across.style.top = `${(100 * (cross.y + 0.5)) / height}%`;
@@ -636,14 +567,7 @@ class View {
     this.tools.hidden = !model.get("toolbar");
     this.opacity.show(model.get("opacity"));
     this.threshold.show(model.get("threshold"));
-    const names = Object.keys(model.get("tables"));
-    if (this.colormap.options.length !== names.length + 1) {
-      const options = ["", ...names].map((name) => make("option", { value: name, textContent: name || "Automatic" }));
-      this.colormap.replaceChildren(...options);
-    }
-    this.colormap.value = model.get("colormap");
-    this.colormap.disabled = Boolean(map?.color);
-    this.colormap.title = map?.color ? "This map has colours of its own" : "";
+    this.colours.draw(Boolean(map?.color));
     const locked = model.get("locked");
     showLock(this.lock, locked);
     this.open.hidden = !model.get("openable");
@@ -663,6 +587,3 @@ class View {
 // ---------------------------------------------------------------------------------- small things
 
 const spotOf = (cursor) => (cursor && "x" in cursor && "y" in cursor ? { x: cursor.x, y: cursor.y } : null);
-
-/** Progress is news about the same run; a new state is not. */
-const sameRun = (status, before) => before !== null && status.state === before.state;

@@ -7,31 +7,27 @@ and going back to a map that came before cost no round trip, and all of it still
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import anywidget
 import traitlets as t
 from ipywidgets import jslink
 from numpy.typing import ArrayLike
 
 from cnnviz_widgets.results import Heatmap, PixelMap
-from cnnviz_widgets.views.colour import DIVERGING, SEQUENTIAL, lookup_table, scale_of
+from cnnviz_widgets.views.colour import scale_of
 from cnnviz_widgets.widgets.canvas_messages import OUTLIERS, check_map, check_picture, map_message, picture_message
+from cnnviz_widgets.widgets.coloured import Coloured
 from cnnviz_widgets.widgets.front_end import module, style
+from cnnviz_widgets.widgets.reporting import Reporting
 
 __all__ = ["ImageCanvas"]
 
-COLORMAPS = (SEQUENTIAL, "viridis", "cividis", "turbo", "gray", DIVERGING, "PuOr_r", "coolwarm")
-STATES = ("idle", "running", "done", "error", "stopped")
 LARGEST_FILE = 20_000_000
 
 
-class ImageCanvas(anywidget.AnyWidget):
+class ImageCanvas(Coloured, Reporting):
     """A picture, a map laid over it in colours, and the value under the cursor.
 
     A map has a key, `"context|mode|method"`. The canvas shows the map whose key its three traits `context`, `mode` and
@@ -74,12 +70,8 @@ class ImageCanvas(anywidget.AnyWidget):
     method = t.Unicode("").tag(sync=True)
     opacity = t.Float(0.55, min=0, max=1).tag(sync=True)
     threshold = t.Float(0.0, min=0, max=1).tag(sync=True)
-    colormap = t.Unicode("").tag(sync=True)
-    scale = t.List(t.Float(), default_value=None, allow_none=True).tag(sync=True)
     locked = t.Bool(False).tag(sync=True)
     cursor = t.Dict().tag(sync=True, echo_update=False)
-    status = t.Dict({"state": "idle", "text": "", "progress": None}).tag(sync=True)
-    error = t.Unicode("").tag(sync=True)
     label = t.Unicode("").tag(sync=True)
     zoom = t.Int(0, min=0, max=64).tag(sync=True)
     toolbar = t.Bool(True).tag(sync=True)
@@ -88,14 +80,10 @@ class ImageCanvas(anywidget.AnyWidget):
     mode_index = t.Int(None, allow_none=True).tag(sync=True)
     method_index = t.Int(None, allow_none=True).tag(sync=True)
     openable = t.Bool(False, help="whether pictures can be dropped here; `on_file` sets it").tag(sync=True)
-    tables = t.Dict(help="256 RGBA colours for each colormap").tag(sync=True, echo_update=False)
-    automatic = t.Dict({"sequential": SEQUENTIAL, "diverging": DIVERGING}).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        self._publishing = threading.RLock()
         self._callbacks: dict[str, list[Callable[..., object]]] = {"need": [], "stop": [], "file": []}
         super().__init__(**traits)
-        self.on_msg(self._answer)
 
     def __repr__(self) -> str:
         if not self.picture and not self.incoming:
@@ -116,7 +104,7 @@ class ImageCanvas(anywidget.AnyWidget):
             TypeError: Not uint8.
             ValueError: Another shape, or empty.
         """
-        self._send_trait("picture", picture_message(image))
+        self._publish("picture", picture_message(image))
 
     def show_map(
         self,
@@ -193,17 +181,7 @@ class ImageCanvas(anywidget.AnyWidget):
         """
         message = map_message(values, lo, hi, signed)
         owner = "" if picture is None else picture_message(picture)["id"]
-        self._send_trait("incoming", {"key": str(key), "label": label, "unit": unit, "picture": owner, **message})
-
-    def report(self, state: str, text: str = "", progress: float | None = None) -> None:
-        """Say what the kernel is doing: "idle", "running" (with a Stop button), "done", "stopped" or "error".
-
-        Args:
-            state: One of these.
-            text: Shown beside the progress bar; for "error" the message in the box.
-            progress: 0 to 1, or None while it is not known.
-        """
-        self._send_trait("status", {"state": state, "text": text, "progress": progress})
+        self._publish("incoming", {"key": str(key), "label": label, "unit": unit, "picture": owner, **message})
 
     def follow(self, menu: Any, trait: Literal["context", "mode", "method"]) -> None:
         """Tie a menu to what is wanted, in the browser: choosing there needs no kernel, and goes both ways.
@@ -258,7 +236,7 @@ class ImageCanvas(anywidget.AnyWidget):
 
         return undo
 
-    def _answer(self, _widget: object, content: object, buffers: list[Any]) -> None:
+    def _answer(self, _widget: object, content: Any, buffers: Any) -> None:
         """A message of the front end; what goes wrong in a callback is shown there, because a log is never read."""
         self.send({"type": "here"})  # The front end knows by this that it is no static page.
         try:
@@ -279,73 +257,12 @@ class ImageCanvas(anywidget.AnyWidget):
         for callback in list(self._callbacks[kind]):
             callback(*arguments)
 
-    def _send_trait(self, name: str, value: object) -> None:
-        with self._alone():
-            self.set_trait(name, value)
-
-    def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Take what the front end changed (called by ipywidgets)."""
-        with self._alone():
-            super().set_state(sync_data)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        # While traitlets applies an update of the front end it swaps the method that announces changes, and a map set
-        # in another thread at that moment could go unannounced. An observer that waits for the publishing thread must
-        # not hang for ever, though: after a second that rare loss is the lesser evil.
-        held = self._publishing.acquire(timeout=1.0)
-        try:
-            yield
-        finally:
-            if held:
-                self._publishing.release()
-
-    @t.default("tables")
-    def _usual_tables(self) -> dict[str, bytes]:
-        return {name: lookup_table(name).tobytes() for name in COLORMAPS}
-
-    @t.validate("colormap")
-    def _known_colormap(self, proposal: Any) -> str:
-        name = proposal["value"]
-        if name and name not in self.tables:
-            try:  # Any of matplotlib's may be named, and joins the menu.
-                self.tables = {**self.tables, name: lookup_table(name).tobytes()}
-            except ValueError as error:
-                raise t.TraitError(str(error)) from None
-        return name
-
-    @t.validate("tables")
-    def _whole_tables(self, proposal: Any) -> dict[str, bytes]:
-        for name, table in proposal["value"].items():
-            if not isinstance(table, bytes) or len(table) != 1024:
-                raise t.TraitError(f"the table of colormap {name!r} is 1024 bytes: 256 colours RGBA")
-        return proposal["value"]
-
-    @t.validate("scale")
-    def _rising_scale(self, proposal: Any) -> list[float] | None:
-        limits = proposal["value"]
-        if limits is None:
-            return None
-        if len(limits) != 2 or not all(map(math.isfinite, limits)) or limits[0] > limits[1]:
-            raise t.TraitError(f"a scale is [lo, hi] with lo at most hi, both finite, or None; not {limits}")
-        return limits
-
     @t.observe("scale", "locked")
     def _lock_follows_scale(self, change: Any) -> None:
         if change["name"] == "scale":
             self.locked = self.scale is not None
         elif not self.locked:
             self.scale = None
-
-    @t.validate("status")
-    def _known_status(self, proposal: Any) -> dict[str, Any]:
-        status = {"text": "", "progress": None, **proposal["value"]}
-        if status.get("state") not in STATES:
-            raise t.TraitError(f"a status has a state, one of {', '.join(STATES)}, not {status.get('state')!r}")
-        progress = status["progress"]
-        if progress is not None and not (isinstance(progress, int | float) and 0 <= progress <= 1):
-            raise t.TraitError(f"progress goes from 0 to 1, or is None; not {progress!r}")
-        return {**status, "text": str(status["text"])}
 
     @t.validate("picture")
     def _whole_picture(self, proposal: Any) -> dict[str, Any]:
