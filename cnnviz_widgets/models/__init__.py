@@ -3,6 +3,7 @@
 from cnnviz_widgets.models.network import BUNDLED, Network, WeightsUnavailable, imagenet_categories
 from cnnviz_widgets.models.preprocessing import IMAGENET, Preprocessing
 from cnnviz_widgets.models.registry import load, names
+from cnnviz_widgets.models.zfnet import ZFNet, alexnet, zfnet
 
 __all__ = [
     "BUNDLED",
@@ -10,7 +11,10 @@ __all__ = [
     "Network",
     "Preprocessing",
     "WeightsUnavailable",
+    "ZFNet",
+    "alexnet",
     "imagenet_categories",
     "load",
     "names",
+    "zfnet",
 ]
