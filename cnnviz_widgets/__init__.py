@@ -19,6 +19,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Engine": "engine",
+    "FilterSpectrum": "results",
+    "Filters": "results",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
     "PixelMap": "results",
@@ -28,6 +30,8 @@ _HOME = {
     "Unit": "results",
     "cam": "methods.cam",
     "deconvnet": "methods.backprop",
+    "filter_spectrum": "methods.filters",
+    "filters": "methods.filters",
     "grad_cam": "methods.cam",
     "grad_cam_plus_plus": "methods.cam",
     "grad_times_input": "methods.backprop",
@@ -56,6 +60,10 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.cam import guided_grad_cam as guided_grad_cam
     from cnnviz_widgets.methods.cam import layer_cam as layer_cam
     from cnnviz_widgets.methods.cam import score_cam as score_cam
+    from cnnviz_widgets.methods.filters import filter_spectrum as filter_spectrum
+    from cnnviz_widgets.methods.filters import filters as filters
+    from cnnviz_widgets.results import Filters as Filters
+    from cnnviz_widgets.results import FilterSpectrum as FilterSpectrum
     from cnnviz_widgets.results import Heatmap as Heatmap
     from cnnviz_widgets.results import PixelMap as PixelMap
     from cnnviz_widgets.results import Predictions as Predictions
