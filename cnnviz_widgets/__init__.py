@@ -28,6 +28,7 @@ _HOME = {
     "Result": "results",
     "SaliencyToggle": "widgets",
     "Unit": "results",
+    "UnitCard": "widgets",
     "cam": "methods.cam",
     "deconvnet": "methods.backprop",
     "filter_spectrum": "methods.filters",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Unit as Unit
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
+    from cnnviz_widgets.widgets import UnitCard as UnitCard
 
 # "__version__" is left out, as a star import is for the names that one works with.
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
+    from cnnviz_widgets.widgets.unit_card import UnitCard
 
-__all__ = ["ImageCanvas", "SaliencyToggle"]
+__all__ = ["ImageCanvas", "SaliencyToggle", "UnitCard"]
 
-_HOME = {"ImageCanvas": "image_canvas", "SaliencyToggle": "saliency_toggle"}
+_HOME = {
+    "ImageCanvas": "image_canvas",
+    "SaliencyToggle": "saliency_toggle",
+    "UnitCard": "unit_card",
+}
 
 
 def __getattr__(name: str) -> object:

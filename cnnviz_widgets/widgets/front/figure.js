@@ -1,0 +1,107 @@
+/** A square with one or several small pictures, a caption under it, and a way to see it larger. */
+
+import { make, put } from "./elements.js";
+import { drawSharp } from "./paint.js";
+
+const GAP = 4; // Between two pieces, in CSS pixels.
+const LABEL = 18; // The height of the words under a piece.
+
+/**
+ * @typedef {{ picture?: HTMLCanvasElement, element?: Element, label?: string, title?: string }} Piece
+ *   a picture that is drawn sharply, or an element that fills its place
+ */
+
+export class Figure {
+  /**
+   * @param {string} name
+   * @param {(figure: Figure) => void} pressed
+   * @param {Element[]} controls below the caption
+   */
+  constructor(name, pressed, ...controls) {
+    this.name = name;
+    /** @type {Piece[]} */ this.pieces = [];
+    this.inner = make("span", { className: "cnnviz-pieces" });
+    this.note = make("span", { className: "cnnviz-blank" });
+    this.frame = make("button", { type: "button", className: "cnnviz-frame" }, this.inner, this.note);
+    this.caption = make("figcaption", {});
+    const extra = make("div", { className: "cnnviz-extra" }, ...controls);
+    this.element = make("figure", { className: `cnnviz-figure cnnviz-${name}` }, this.frame, this.caption, extra);
+    this.frame.addEventListener("click", () => pressed(this));
+    this.resized = new ResizeObserver(() => this.paint());
+    this.resized.observe(this.frame);
+    this.dense = () => this.paint();
+    this.large(false);
+  }
+
+  close() {
+    this.resized.disconnect();
+    this.density?.removeEventListener("change", this.dense);
+  }
+
+  /**
+   * Show these pieces; or, with none, the note in their place.
+   * @param {{ pieces?: Piece[], caption: string, title: string, note?: string, wrong?: boolean }} what
+   */
+  show({ pieces = [], caption, title, note = "", wrong = false }) {
+    put(this.caption, caption);
+    this.caption.title = this.frame.title = title;
+    put(this.note, pieces.length ? "" : note);
+    this.note.hidden = pieces.length > 0;
+    this.note.classList.toggle("cnnviz-wrong", wrong);
+    this.frame.disabled = !pieces.length;
+    this.frame.setAttribute("aria-label", pieces.length ? `${caption}. ${title}` : `${caption}: ${note}`);
+    this.pieces = pieces;
+    this.inner.replaceChildren(
+      ...pieces.map(({ picture, element, label, title: about }) => {
+        const inside = picture ? make("canvas", {}) : element;
+        inside.setAttribute("aria-hidden", "true");
+        const words = label ? [make("span", { className: "cnnviz-label", textContent: label })] : [];
+        return make("span", { className: "cnnviz-piece", title: about ?? title }, inside, ...words);
+      }),
+    );
+    this.paint();
+  }
+
+  large(on) {
+    this.element.classList.toggle("cnnviz-large", on);
+    this.frame.setAttribute("aria-expanded", String(on));
+    this.paint();
+  }
+
+  paint() {
+    this.watchDensity();
+    const side = this.frame.clientWidth;
+    const tall = this.frame.clientHeight;
+    if (!side || !tall || !this.pieces.length) return;
+    const places = layout(this.pieces, side, tall);
+    this.inner.style.gridTemplateColumns = `repeat(${places.columns}, max-content)`;
+    this.pieces.forEach(({ picture, element }, i) => {
+      const holder = this.inner.children[i].firstElementChild;
+      if (element) Object.assign(holder.style, { width: `${places.width}px`, height: `${places.height}px` });
+      else drawSharp(holder, picture, picture.width * places.zoom(picture), picture.height * places.zoom(picture));
+    });
+  }
+
+  watchDensity() {
+    const query = `(resolution: ${devicePixelRatio}dppx)`;
+    if (this.density?.media === query) return;
+    this.density?.removeEventListener("change", this.dense);
+    this.density = matchMedia(query);
+    this.density.addEventListener("change", this.dense);
+  }
+}
+
+/** The number of columns in which the pieces become largest, and the room that each then has. @param {Piece[]} pieces */
+function layout(pieces, side, tall) {
+  const labels = pieces.some((piece) => piece.label) ? LABEL : 0;
+  let best = null;
+  for (let columns = pieces.length; columns > 0; columns--) {
+    const rows = Math.ceil(pieces.length / columns);
+    const width = (side - (columns - 1) * GAP) / columns;
+    const height = (tall - (rows - 1) * GAP) / rows - labels;
+    const zoom = (picture) => Math.min(width / picture.width, height / picture.height);
+    const size = zoom(pieces[0].picture ?? { width: 1, height: 1 });
+    if (!best || size > best.size) best = { columns, width, height, zoom, size };
+  }
+  return best;
+}
