@@ -188,12 +188,20 @@ class Engine:
         Example:
             >>> engine.predict(samples["cat"])
         """
+        x = self.prepare(image)
+        return self.ranked(x, self._single_scores(x), top)
+
+    def ranked(self, x: Tensor, scores: Tensor, top: int = 5) -> Predictions:
+        """`predict` for a prepared picture whose scores (1, classes) are there already.
+
+        Raises:
+            ValueError: as `predict` does.
+        """
         if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
             raise ValueError(f"top={top!r}; wanted a whole number from 1 up")
-        x = self.prepare(image)
-        scores = self._ranked(x)
+        row = self._rankable(scores)
         categories = self.categories
-        order = scores.argsort(descending=True, stable=True)[: int(top)]
+        order = row.argsort(descending=True, stable=True)[: int(top)]
         indices = order.numpy()
         return Predictions(
             image=self.display(x),
@@ -201,8 +209,8 @@ class Engine:
             target=None,
             parameters={"top": int(top)},
             names=tuple(categories[n] for n in indices),
-            probabilities=scores.softmax(0)[order].float().numpy(),
-            scores=scores[order].float().numpy(),
+            probabilities=row.softmax(0)[order].float().numpy(),
+            scores=row[order].float().numpy(),
             indices=indices,
         )
 
@@ -225,7 +233,7 @@ class Engine:
             KeyError, IndexError: no such class, layer or channel; near names are suggested.
             ValueError: a contrast of something with itself, or no target where the scores are NaN.
         """
-        wanted = int(self._ranked(x).argmax()) if target is None else self._resolve(target, x)
+        wanted = int(self._rankable(self._single_scores(x)).argmax()) if target is None else self._resolve(target, x)
         second = None if against is None else self._resolve(against, x)
         units = isinstance(wanted, Unit) or isinstance(second, Unit)
         return make_objective(wanted, second, score, self.layers_for(x) if units else None, self.categories)
@@ -479,15 +487,15 @@ class Engine:
     def _single_scores(self, x: Tensor) -> Tensor:
         return self.remember(("scores", key_of(x)), lambda: self.logits(x))
 
-    def _ranked(self, x: Tensor) -> Tensor:
-        """The scores (classes,) of one prepared input, once it is clear that they can be ranked."""
-        scores = self._single_scores(x)[0].cpu().double()  # not every device has double precision
-        if scores.softmax(0).isnan().any():
+    def _rankable(self, scores: Tensor) -> Tensor:
+        """The scores (classes,) of one picture, once it is clear that they can be ranked."""
+        row = scores[0].cpu().double()  # not every device has double precision
+        if row.softmax(0).isnan().any():
             raise ValueError(
-                f"the scores of {self.name} for this picture are not all numbers ({_some(scores)}), so no class is the "
+                f"the scores of {self.name} for this picture are not all numbers ({_some(row)}), so no class is the "
                 "most probable; look for NaN or infinity in its weights, and in engine.capture of its layers"
             )
-        return scores
+        return row
 
     def _named(self, kept: Run) -> Run:
         """A run whose scores are as many as the names of classes, if names were given."""
