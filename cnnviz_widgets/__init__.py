@@ -23,6 +23,7 @@ _HOME = {
     "Filters": "results",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
+    "PictureSource": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
     "Result": "results",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Result as Result
     from cnnviz_widgets.results import Unit as Unit
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
+    from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
     from cnnviz_widgets.widgets import UnitCard as UnitCard
 

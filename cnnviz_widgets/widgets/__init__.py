@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+    from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.unit_card import UnitCard
 
