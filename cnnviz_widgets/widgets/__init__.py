@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.unit_card import UnitCard
 
-__all__ = ["ImageCanvas", "SaliencyToggle", "UnitCard"]
+__all__ = ["ImageCanvas", "PictureSource", "SaliencyToggle", "UnitCard"]
 
 _HOME = {
     "ImageCanvas": "image_canvas",
+    "PictureSource": "picture_source",
     "SaliencyToggle": "saliency_toggle",
     "UnitCard": "unit_card",
 }
