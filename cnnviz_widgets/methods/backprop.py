@@ -55,7 +55,7 @@ def saliency(
     """
     x, objective = start(engine, image, target, against, score)
     gradient = input_gradient(engine, x, objective)
-    return pixel_map(engine, x, objective, gradient, "saliency", {"score": score}, _SIMONYAN)
+    return pixel_map(engine, x, objective, gradient, "saliency", {"score": score}, SIMONYAN)
 
 
 @method
@@ -91,7 +91,7 @@ def deconvnet(
     """
     x, objective = start(engine, image, target, against)
     gradient = input_gradient(engine, x, objective, "deconvnet", unpool)
-    return pixel_map(engine, x, objective, gradient, "deconvnet", {"unpool": unpool}, _ZEILER)
+    return pixel_map(engine, x, objective, gradient, "deconvnet", {"unpool": unpool}, ZEILER)
 
 
 @method
@@ -118,7 +118,7 @@ def guided_backprop(
     """
     x, objective = start(engine, image, target, against)
     gradient = input_gradient(engine, x, objective, "guided")
-    return pixel_map(engine, x, objective, gradient, "guided_backprop", {}, _SPRINGENBERG)
+    return pixel_map(engine, x, objective, gradient, "guided_backprop", {}, SPRINGENBERG)
 
 
 @method
@@ -283,9 +283,9 @@ def _noise(x: Tensor, seed: int, number: int) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
 
 
-_SIMONYAN = "Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2013 (arXiv:1312.6034)"
-_ZEILER = "Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014 (arXiv:1311.2901)"
-_SPRINGENBERG = "Springenberg et al., Striving for simplicity: the all convolutional net, 2014 (arXiv:1412.6806)"
+SIMONYAN = "Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2013 (arXiv:1312.6034)"
+ZEILER = "Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014 (arXiv:1311.2901)"
+SPRINGENBERG = "Springenberg et al., Striving for simplicity: the all convolutional net, 2014 (arXiv:1412.6806)"
 _SHRIKUMAR = "Shrikumar et al., Not just a black box: learning important features …, 2016 (arXiv:1605.01713)"
 _SMILKOV = "Smilkov et al., SmoothGrad: removing noise by adding noise, 2017 (arXiv:1706.03825)"
 _SUNDARARAJAN = "Sundararajan, Taly & Yan, Axiomatic attribution for deep networks, ICML 2017 (arXiv:1703.01365)"

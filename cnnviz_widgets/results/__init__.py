@@ -13,12 +13,16 @@ copying and checking, the text form, saving and loading follow from the fields. 
 imported here; the views (matplotlib) are looked up when a picture is asked for.
 """
 
+from cnnviz_widgets.results.activations import ActivationMask, Activations, Arithmetic, UnitProjection
 from cnnviz_widgets.results.filters import Filters, FilterSpectrum
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
 from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
 
 __all__ = [
+    "ActivationMask",
+    "Activations",
+    "Arithmetic",
     "FilterSpectrum",
     "Filters",
     "Heatmap",
@@ -28,5 +32,6 @@ __all__ = [
     "Reduction",
     "Result",
     "Unit",
+    "UnitProjection",
     "array",
 ]
