@@ -90,6 +90,17 @@ class SamplePhotos(Mapping[str, Image.Image]):
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(self)}"
         raise KeyError(f"no sample photo {name!r}; {hint}")
 
+    def name_of(self, picture: Image.Image) -> str:
+        """The name under which this very picture is here, pixel for pixel; "" where it is none of the samples."""
+        for name in self:
+            path = self._photos[name].path
+            assert path is not None  # the listing asks for installed photos only
+            with Image.open(path) as header:
+                alike = sorted(header.size) == sorted(picture.size)  # a rotated photo has its sides exchanged
+            if alike and picture.mode == "RGB" and self[name].tobytes() == picture.tobytes():
+                return name
+        return ""
+
     def __repr__(self) -> str:
         """The names."""
         return f"<{len(self)} sample photos: {', '.join(self)}>"

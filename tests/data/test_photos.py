@@ -113,3 +113,13 @@ def test_what_is_known_about_a_photo_can_be_asked():
     photo = samples.about("china")
     assert photo.path is not None and photo.path.name == "china.jpg" and "CC BY" in photo.credit
     assert pickle.loads(pickle.dumps(photo)) == photo
+
+
+def test_a_sample_is_known_by_its_pixels_and_a_changed_one_is_not() -> None:
+    assert samples.name_of(samples["coffee"]) == "coffee"
+    assert samples.name_of(samples["motorcycle_right"]) == "motorcycle_right"  # the left one has the same size
+    changed = samples["coffee"].copy()
+    changed.putpixel((5, 5), (1, 2, 3))
+    assert samples.name_of(changed) == ""
+    assert samples.name_of(samples["coffee"].convert("L")) == ""
+    assert samples.name_of(samples["coffee"].resize((10, 10))) == ""
