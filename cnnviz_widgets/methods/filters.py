@@ -95,8 +95,8 @@ def filter_spectrum(
     The aliasing of a filter w with strides (sy, sx) is the share of its energy beyond the Nyquist frequency of the
     stride, integrated exactly over the continuous spectrum W of its real taps (a dilated filter has zeros between
     them): 1 - E(1/(2 sy), 1/(2 sx)) / E(1/2, 1/2), where E(a, b) is the integral of |W(fy, fx)|^2, summed over input
-    channels, over |fy| <= a and |fx| <= b. It is what aliases of a response to white noise: 1 - 1 / (sy sx) for a single tap,
-    0 with stride 1.
+    channels, over |fy| <= a and |fx| <= b. It is what aliases of a response to white noise: 0 with stride 1, and
+    1 - 1 / (sy sx) for a single tap.
 
     With an image: the filter's response to it at every position (stride 1, the layer's own padding, no bias), less its
     mean, taken apart by a discrete cosine transform (which goes on beyond the frame as in a mirror, so that the frame's
