@@ -15,9 +15,10 @@ from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Layer
 from cnnviz_widgets.engine.cache import key_of
 from cnnviz_widgets.methods.common import method, to_array
-from cnnviz_widgets.methods.layer_values import field_numbers, layer_maps, row_of
+from cnnviz_widgets.engine.targets import check_unit
+from cnnviz_widgets.methods.layer_values import as_maps, field_numbers, layer_maps, row_of
 from cnnviz_widgets.methods.placing import place_maps
-from cnnviz_widgets.results import ActivationMask, Activations, Unit
+from cnnviz_widgets.results import ActivationMask, Activations, Predictions, Unit
 
 
 @overload
@@ -58,6 +59,33 @@ def activations(
     table, picture = engine.layers_for(x), engine.display(x)
     found = {name: _result(picture, name, table[name], tensor) for name, tensor in maps.items()}
     return found[layer] if isinstance(layer, str) else found
+
+
+@method
+def glance(engine: Engine, image: ImageLike, layer: str) -> tuple[Predictions, Activations]:
+    """What the network says to a picture and what one layer answers, in one forward pass; nothing is remembered.
+
+    For streams of pictures (a camera), each of which is seen once; `engine.predict` and `activations` for all others.
+
+    Args:
+        engine, image: the network and the picture.
+        layer: a name from `engine.layers`.
+
+    Returns:
+        tuple: the five likeliest classes and the layer's activations.
+
+    Raises:
+        KeyError, ValueError: as `activations`.
+
+    Example:
+        >>> predictions, maps = glance(engine, samples["cat"], "features.3")
+    """
+    x = engine.prepare(image)
+    row = engine.layers_for(x)[layer]
+    check_unit(Unit(layer, 0), row)
+    kept = engine.run(x, [layer])
+    predictions = engine.ranked(x, kept.scores)
+    return predictions, _result(predictions.image, layer, row, as_maps(kept.outputs[layer], row.axes))
 
 
 @method

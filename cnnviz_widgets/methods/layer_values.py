@@ -33,7 +33,7 @@ def layer_maps(engine: Engine, x: Tensor, layers: Sequence[str]) -> dict[str, Te
     missing = [name for name in dict.fromkeys(layers) if name not in known]
     found = engine.outputs(x, missing) if missing else {}
     for name in missing:
-        known[name] = engine.remember(_output_key(name, picture), lambda name=name: _as_maps(found[name]))
+        known[name] = engine.remember(_output_key(name, picture), lambda name=name: as_maps(found[name]))
     return {name: known[name] for name in layers}
 
 
@@ -50,12 +50,17 @@ def layer_input(engine: Engine, x: Tensor, layer: str) -> Tensor:
 
     def compute() -> Tensor:
         kept = engine.run(x, [layer], [layer])
-        axes = engine.layers_for(x)[layer].axes
-        output = kept.outputs[layer].permute(*axes) if axes else kept.outputs[layer]
-        engine.remember(_output_key(layer, picture), lambda: _as_maps(output))
+        row = engine.layers_for(x)[layer]
+        engine.remember(_output_key(layer, picture), lambda: as_maps(kept.outputs[layer], row.axes))
         return kept.inputs[layer]
 
     return engine.remember(("input", layer, picture), compute)
+
+
+def as_maps(output: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    """(C, h, w) of what a layer put out for one picture: a vector (1, F) as (F, 1, 1); `axes` as in `engine.layers`."""
+    one = (output.permute(*axes) if axes else output)[0]
+    return one.reshape(len(one), *(one.shape[1:] if one.ndim == 3 else (1, 1))).contiguous()
 
 
 def placed(engine: Engine, x: Tensor, unit: Unit) -> tuple[Unit, float]:
@@ -102,8 +107,3 @@ def _absent() -> Tensor:
 
 def _output_key(layer: str, picture: Hashable) -> Hashable:
     return ("output", layer, picture)
-
-
-def _as_maps(output: Tensor) -> Tensor:
-    """(C, h, w) of an output (1, C, h, w) or (1, C)."""
-    return output[0].reshape(output.shape[1], *(output.shape[2:] if output.ndim == 4 else (1, 1))).contiguous()
