@@ -19,8 +19,8 @@ def by_norm(weights: Weights) -> NDArray[np.int64]:
 def by_hue(weights: Weights) -> NDArray[np.int64]:
     """Coloured filters round the colour circle from red, then grey ones by the direction of their stripes.
 
-    `weights` is (n, 3, kh, kw) in red, green, blue. A filter's colour is the direction in colour space that holds most
-    of its energy, seen where the filter is strongest: blue against orange counts as whichever is stronger.
+    `weights` is (n, 3, kh, kw) in red, green, blue. A filter's hue is that in which its taps differ most from grey, on
+    the side of the tap that differs most: blue against orange counts as whichever is stronger.
     """
     keys = [_hue(filter_) for filter_ in weights]
     return np.array(sorted(range(len(weights)), key=lambda n: (*keys[n], n)), np.int64)
@@ -42,11 +42,11 @@ def by_similarity(weights: Weights) -> NDArray[np.int64]:
 
 def _hue(weights: Weights) -> tuple[int, float]:
     taps = weights.reshape(3, -1)
-    energy = np.square(taps).sum()
-    if energy == 0 or np.square(taps - taps.mean(0)).sum() < _GREY * energy:
+    chroma = taps - taps.mean(0)
+    if np.square(chroma).sum() <= _GREY * np.square(taps).sum():
         return 1, _direction(weights.mean(0))
-    axes, _, _ = np.linalg.svd(taps, full_matrices=False)
-    along = axes[:, 0] @ taps
+    axes, _, _ = np.linalg.svd(chroma, full_matrices=False)
+    along = axes[:, 0] @ chroma
     red, green, blue = axes[:, 0] * np.sign(along[np.abs(along).argmax()])
     return 0, float(np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue) % (2 * np.pi))
 
