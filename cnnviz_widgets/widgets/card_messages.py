@@ -6,8 +6,8 @@ Nothing larger than `SIDE` pixels a side travels, so that a card of any network 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +15,6 @@ from PIL import Image
 
 from cnnviz_widgets.views.colour import color_attribution, scale_of
 from cnnviz_widgets.widgets.canvas_messages import picture_message
-
-if TYPE_CHECKING:
-    from cnnviz_widgets.engine.layers import Layer, ReceptiveField
 
 __all__ = [
     "SIDE",
@@ -42,8 +39,7 @@ STEPS = 65534  # Levels of a map; the one above them is "no value".
 
 def part_key(layer: str, channel: int, image: ArrayLike) -> str:
     """What names one channel on one picture: a part with another key is never shown beside it."""
-    pixels = np.ascontiguousarray(image)
-    return f"{layer}|{channel}|{zlib.crc32(pixels):08x}"
+    return f"{layer}|{channel}|{zlib.crc32(np.asarray(image).tobytes()):08x}"
 
 
 def small_picture(image: ArrayLike, side: int = SIDE) -> dict[str, Any]:
@@ -80,18 +76,22 @@ def level_message(values: ArrayLike, signed: bool) -> dict[str, Any]:
 
 
 def place_of(
-    shape: Sequence[int], picture: Sequence[int], field: ReceptiveField | None
+    shape: Sequence[int], picture: Sequence[int], field: Mapping[str, Any] | None
 ) -> tuple[list[float], list[float]]:
-    """Where the middles of a map's cells lie, as (first, step) shares of the picture's height, then of its width.
+    """Where the middles of a map's cells lie, as (first, step) in shares of the picture's height, then of its width.
 
-    By the receptive field's geometry; the map evenly spread over the picture where that is unknown.
+    Args:
+        shape: (h, w) of the map.
+        picture: (H, W) of the picture.
+        field: The receptive field in plain numbers, as `Activations.parameters` holds it; where it does not say where
+            a cell looks, the map is spread evenly.
     """
-    middle = field.center(0, 0) if field else None
-    if field is None or middle is None or not field.stride or 0 in field.stride:
+    window = field["local" if field["whole"] else "size"] if field else None
+    if not field or not window or not field["start"] or not field["stride"] or 0 in field["stride"]:
         return [0.5 / shape[0], 1 / shape[0]], [0.5 / shape[1], 1 / shape[1]]
     rows, columns = (
-        [(first + 0.5) / length, step / length]
-        for first, step, length in zip(middle, field.stride, picture, strict=False)
+        [(start + extent / 2) / length, stride / length]
+        for start, extent, stride, length in zip(field["start"], window, field["stride"], picture, strict=True)
     )
     return rows, columns
 
@@ -173,22 +173,20 @@ def patches_message(pictures: ArrayLike, captions: Sequence[str] = ()) -> dict[s
     return {"pictures": shown}
 
 
-def field_in_words(row: Layer | None) -> str:
-    """``sees 51×51 pixels, one every 8``."""
-    if row is None:
-        return ""
-    field = row.receptive_field
-    if field is None:
-        return f"sees: unknown, {row.note}" if row.note else "sees: unknown"
-    if field.whole:
+def field_in_words(field: Mapping[str, Any] | None) -> str:
+    """``sees 51×51 pixels, one every 8``, from a receptive field in plain numbers."""
+    if not field:
+        return "what it sees is unknown"
+    if field["whole"]:
         return "sees the whole picture"
-    size = f"{field.size[0]}×{field.size[1]} pixel{'s' if field.size != (1, 1) else ''}"
-    if not field.stride:
+    height, width = field["size"]
+    size = f"{height}×{width} pixels" if (height, width) != (1, 1) else "one pixel"
+    down, right = field["stride"] or (0, 0)
+    if not (down and right):
         return f"sees {size}"
-    down, right = field.stride
     if down != right:
-        return f"sees {size}, one every {down:g} down and {right:g} across"
-    return f"sees {size}, one at every pixel" if down == 1 else f"sees {size}, one every {down:g}"
+        return f"sees {size}, one every {down} down and {right} across"
+    return f"sees {size}, one at every pixel" if down == 1 else f"sees {size}, one every {down}"
 
 
 def _within(shape: Sequence[int], side: int) -> tuple[int, int]:

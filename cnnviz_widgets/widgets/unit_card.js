@@ -283,7 +283,7 @@ function mapFigure(unit, picture, opacity, tables) {
     pieces: [{ picture: offscreen(image) }],
     caption: `map, ${say(map.lo, 3)} to ${say(map.hi, 3)}`,
     title: "What this channel answers at each place, in colours over the picture that the network saw; " +
-      "each value lies where its receptive field has its middle.",
+      "each value lies in the middle of what it sees.",
   };
 }
 
@@ -325,10 +325,13 @@ function projectionFigure(message, method) {
   });
   const [x0, y0, x1, y1] = message.box;
   const place = `y ${message.y}, x ${message.x}`;
+  const off = message.activation === 0 ? " It is off here, so there is nothing to lead back." : "";
+  const plain = message.rectified ? "" : " No rectifier lies below it, so all methods agree: this is its kernel.";
+  const sees = `it sees the pixels x ${x0} to ${x1 - 1}, y ${y0} to ${y1 - 1}.`;
   return {
     ...about,
-    caption: `projection of ${place}`,
-    title: `${about.title} The value is ${say(message.activation)}; it sees the pixels x ${x0} to ${x1}, y ${y0} to ${y1}.`,
+    caption: off ? `off at ${place}` : `projection of ${place}`,
+    title: `${about.title} The value is ${say(message.activation)}; ${sees}${off}${plain}`,
     pieces,
   };
 }

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets as t
 from numpy.typing import ArrayLike
 
-from cnnviz_widgets.results import Unit
+from cnnviz_widgets.results import ActivationMask, Activations, Filters, Unit, UnitProjection
 from cnnviz_widgets.views.colour import DIVERGING, SEQUENTIAL, color_attribution, lookup_table
 from cnnviz_widgets.widgets.card_messages import (
     SIDE,
@@ -30,10 +29,6 @@ from cnnviz_widgets.widgets.card_messages import (
 )
 from cnnviz_widgets.widgets.front_end import module, style
 from cnnviz_widgets.widgets.publishing import Publishing
-
-if TYPE_CHECKING:
-    from cnnviz_widgets.engine.layers import Layer
-    from cnnviz_widgets.results import ActivationMask, Activations, Filters, UnitProjection
 
 __all__ = ["PARTS", "PROJECTIONS", "UnitCard"]
 
@@ -83,7 +78,6 @@ class UnitCard(Publishing):
         activations: Activations,
         channel: int,
         *,
-        layer: Layer | None = None,
         mask: ActivationMask | None = None,
         projection: UnitProjection | None = None,
         filters: Filters | None = None,
@@ -96,7 +90,6 @@ class UnitCard(Publishing):
         Args:
             activations: The maps of its layer.
             channel: Which of them.
-            layer: Its row of `engine.layers_for(x)`, for its kind and its receptive field.
             mask: Of this channel on this picture.
             projection: Of this channel on this picture.
             filters: Of this layer.
@@ -108,10 +101,13 @@ class UnitCard(Publishing):
             IndexError: There is no such channel.
             ValueError: A part that belongs to another unit or picture.
         """
-        self.show_unit(activations, channel, layer=layer, coming=(), code=code)
+        name = activations.layer or ""
         for part in (mask, projection):
-            if part is not None and self._key_of(part) != self.unit["key"]:
+            if part is not None and _key_of(part) != part_key(name, channel, activations.image):
                 raise ValueError(f"the {type(part).__name__} of {part.target} does not belong to this unit and picture")
+        if filters is not None and filters.layer != activations.layer:
+            raise ValueError(f"the filters are those of {filters.layer!r}, and the maps those of {name!r}")
+        self.show_unit(activations, channel, coming=(), code=code)
         if mask is not None:
             self.show_mask(mask)
         if projection is not None:
@@ -126,7 +122,6 @@ class UnitCard(Publishing):
         activations: Activations,
         channel: int,
         *,
-        layer: Layer | None = None,
         coming: Sequence[str] = PARTS,
         live: bool = False,
         code: str | None = None,
@@ -137,7 +132,6 @@ class UnitCard(Publishing):
         Args:
             activations: The maps of its layer.
             channel: Which of them.
-            layer: Its row of `engine.layers_for(x)`, for its kind, its receptive field and where its map lies.
             coming: The parts that are on their way, of "mask", "projection" and "filter".
             live: Another picture follows at once: this one travels small, and the later parts are said to wait.
             code: What "Copy as code" copies; None leaves it.
@@ -153,8 +147,8 @@ class UnitCard(Publishing):
             raise ValueError(f"parts are {', '.join(map(repr, PARTS))}, not {', '.join(map(repr, sorted(unknown)))}")
         name = activations.layer or ""
         picture = small_picture(activations.image, LIVE_SIDE if live else SIDE)
-        kind = layer.kind if layer else ""
-        rows, columns = place_of(maps.shape[1:], activations.image.shape[:2], layer.receptive_field if layer else None)
+        field = activations.parameters.get("receptive_field")
+        rows, columns = place_of(maps.shape[1:], activations.image.shape[:2], field)
         own = {
             "mean": float(activations.mean[channel]),
             "zeros": float(activations.zeros[channel]),
@@ -165,8 +159,8 @@ class UnitCard(Publishing):
             "name": f"{name}|{channel}",
             "layer": name,
             "channel": int(channel),
-            "kind": kind,
-            "field": field_in_words(layer),
+            "kind": activations.parameters.get("kind", ""),
+            "field": field_in_words(field),
             "size": list(maps.shape),
             "picture": picture["id"],
             "rows": rows,
@@ -183,24 +177,26 @@ class UnitCard(Publishing):
 
     def show_mask(self, mask: ActivationMask, *, key: str | None = None) -> None:
         """Show where the channel is strong; waits unseen when it belongs to another unit or picture."""
-        message = mask_message(mask.mask)
-        words = _words(mask.parameters)
-        self._publish("mask", {"key": key or self._key_of(mask), **message, **words})
+        message = {"threshold": float(mask.threshold), "quantile": mask.parameters.get("quantile")}
+        self._publish("mask", {"key": key or _key_of(mask), **mask_message(mask.mask), **message})
 
     def show_projection(self, projection: UnitProjection, *, key: str | None = None) -> None:
         """Show what the channel answers to: the projection in its receptive field, and the patch that lies there."""
-        unit = _unit_of(projection)
+        unit, method = _unit_of(projection), str(projection.parameters.get("method", self.projection_method))
+        whose = {"key": key or _key_of(projection), "method": method}
+        if not projection.patch().size:
+            self._publish("projection", {**whose, "error": "it sees nothing but padding"})
+            return
         message = {
-            "key": key or self._key_of(projection),
-            "method": str(projection.parameters.get("method", projection.method)),
             "values": small_picture(color_attribution(projection.crop(), signed=projection.signed)),
             "patch": small_picture(projection.patch()),
             "box": [int(edge) for edge in projection.box],
             "y": unit.y,
             "x": unit.x,
             "activation": float(projection.activation),
+            "rectified": bool(projection.parameters.get("rectified", True)),
         }
-        self._publish("projection", message)
+        self._publish("projection", {**whose, **message})
 
     def show_filter(self, filters: Filters | ArrayLike, channel: int, *, layer: str = "", rgb: bool = False) -> None:
         """Show the weights that make the channel. A filter belongs to every picture.
@@ -212,7 +208,7 @@ class UnitCard(Publishing):
             rgb: Whether the three input channels of plain weights are red, green and blue.
         """
         first = 0
-        if hasattr(filters, "weights"):
+        if isinstance(filters, Filters):
             rgb, layer, weights = filters.rgb, filters.layer or "", filters.weights
             groups = int(filters.parameters.get("groups", 1))
             first = channel // (len(weights) // groups) * weights.shape[1]
@@ -244,10 +240,6 @@ class UnitCard(Publishing):
             self._publish(name, {})
         self._publish("code", "")
 
-    def _key_of(self, part: ActivationMask | UnitProjection) -> str:
-        unit = _unit_of(part)
-        return part_key(unit.layer, unit.channel, part.image)
-
     @t.default("tables")
     def _usual_tables(self) -> dict[str, bytes]:
         return {
@@ -262,6 +254,6 @@ def _unit_of(part: ActivationMask | UnitProjection) -> Unit:
     return part.target
 
 
-def _words(parameters: Any) -> dict[str, float]:
-    """What a mask says about itself, where it does."""
-    return {name: float(parameters[name]) for name in ("quantile", "threshold") if parameters.get(name) is not None}
+def _key_of(part: ActivationMask | UnitProjection) -> str:
+    unit = _unit_of(part)
+    return part_key(unit.layer, unit.channel, part.image)

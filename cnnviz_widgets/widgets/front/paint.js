@@ -62,7 +62,7 @@ export function dim(image, inside) {
 
 /**
  * A map on a frame of another size, its cells where the receptive fields look: bilinear between the middles of the
- * cells, the outermost held to the edge.
+ * cells. Half a step beyond the outermost nothing is known (NaN).
  * @param {{ values: Float32Array, width: number, height: number }} map
  * @param {[number, number]} rows where the middle of the first row lies, and how far it is to the next: shares of the
  *   frame's height
@@ -73,10 +73,18 @@ export function placed({ values, width, height }, rows, columns, across, down) {
   const ys = lying(height, down, rows);
   const out = new Float32Array(across * down);
   for (let y = 0; y < down; y++) {
+    if (ys[y] !== ys[y]) {
+      out.fill(NaN, y * across, (y + 1) * across);
+      continue;
+    }
     const upper = Math.floor(ys[y]) * width;
     const lower = Math.min(Math.floor(ys[y]) + 1, height - 1) * width;
     const v = ys[y] % 1;
     for (let x = 0; x < across; x++) {
+      if (xs[x] !== xs[x]) {
+        out[y * across + x] = NaN;
+        continue;
+      }
       const left = Math.floor(xs[x]);
       const right = Math.min(left + 1, width - 1);
       const u = xs[x] % 1;
@@ -88,10 +96,21 @@ export function placed({ values, width, height }, rows, columns, across, down) {
   return out;
 }
 
-/** Where among `cells` each of `length` pixels lies; 1.25 is a quarter of the way from the second to the third. */
+/** Where among `cells` each of `length` pixels lies: 1.25 is a quarter of the way from the second to the third. */
 function lying(cells, length, [first, step]) {
-  const place = (i) => ((i + 0.5) / length - first) / step;
-  return Float64Array.from({ length }, (_, i) => Math.min(cells - 1, Math.max(0, place(i))));
+  return Float64Array.from({ length }, (_, i) => {
+    const place = ((i + 0.5) / length - first) / step;
+    // Cells that lie evenly reach to the very edge: a rounding error must not cut that off.
+    if (place < -0.5 - 1e-9 || place > cells - 0.5 + 1e-9) return NaN;
+    return Math.min(cells - 1, Math.max(0, place));
+  });
+}
+
+/** Black or white, whichever is read better on a colour: contrast is 4.5 or more. @param {number[]} rgb 0 to 255 */
+export function inkOn(rgb) {
+  const linear = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return 1.05 / (light + 0.05) > (light + 0.05) / 0.05 ? "#fff" : "#000";
 }
 
 /** Draw a picture so that it fills so many CSS pixels, sharp at the screen's own resolution. */
