@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "ArithmeticView": "widgets",
     "Engine": "engine",
     "FilterSpectrum": "results",
     "Filters": "results",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
+    "LayerOutline": "widgets",
     "PictureSource": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
     "Result": "results",
     "SaliencyToggle": "widgets",
+    "TileGrid": "widgets",
     "Unit": "results",
     "UnitCard": "widgets",
     "cam": "methods.cam",
@@ -71,9 +74,12 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Predictions as Predictions
     from cnnviz_widgets.results import Result as Result
     from cnnviz_widgets.results import Unit as Unit
+    from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
+    from cnnviz_widgets.widgets import LayerOutline as LayerOutline
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
+    from cnnviz_widgets.widgets import TileGrid as TileGrid
     from cnnviz_widgets.widgets import UnitCard as UnitCard
 
 # "__version__" is left out, as a star import is for the names that one works with.

@@ -7,17 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+    from cnnviz_widgets.widgets.layer_outline import LayerOutline
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
+    from cnnviz_widgets.widgets.tile_grid import TileGrid
     from cnnviz_widgets.widgets.unit_card import UnitCard
 
-__all__ = ["ImageCanvas", "PictureSource", "SaliencyToggle", "UnitCard"]
+__all__ = ["ArithmeticView", "ImageCanvas", "LayerOutline", "PictureSource", "SaliencyToggle", "TileGrid", "UnitCard"]
 
 _HOME = {
+    "ArithmeticView": "arithmetic_view",
     "ImageCanvas": "image_canvas",
+    "LayerOutline": "layer_outline",
     "PictureSource": "picture_source",
     "SaliencyToggle": "saliency_toggle",
+    "TileGrid": "tile_grid",
     "UnitCard": "unit_card",
 }
 
