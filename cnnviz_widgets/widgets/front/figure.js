@@ -1,5 +1,6 @@
 /** A square with one or several small pictures, a caption under it, and a way to see it larger. */
 
+import { Density } from "./density.js";
 import { make, put } from "./elements.js";
 import { drawSharp } from "./paint.js";
 
@@ -29,13 +30,13 @@ export class Figure {
     this.frame.addEventListener("click", () => pressed(this));
     this.resized = new ResizeObserver(() => this.paint());
     this.resized.observe(this.frame);
-    this.dense = () => this.paint();
+    this.density = new Density(() => this.paint());
     this.large(false);
   }
 
   close() {
     this.resized.disconnect();
-    this.density?.removeEventListener("change", this.dense);
+    this.density.close();
   }
 
   /**
@@ -69,7 +70,7 @@ export class Figure {
   }
 
   paint() {
-    this.watchDensity();
+    this.density.now();
     const side = this.frame.clientWidth;
     const tall = this.frame.clientHeight;
     if (!side || !tall || !this.pieces.length) return;
@@ -80,14 +81,6 @@ export class Figure {
       if (element) Object.assign(holder.style, { width: `${places.width}px`, height: `${places.height}px` });
       else drawSharp(holder, picture, picture.width * places.zoom(picture), picture.height * places.zoom(picture));
     });
-  }
-
-  watchDensity() {
-    const query = `(resolution: ${devicePixelRatio}dppx)`;
-    if (this.density?.media === query) return;
-    this.density?.removeEventListener("change", this.dense);
-    this.density = matchMedia(query);
-    this.density.addEventListener("change", this.dense);
   }
 }
 
