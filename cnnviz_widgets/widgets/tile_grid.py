@@ -39,8 +39,8 @@ class TileGrid(Coloured, Reporting):
     Attributes:
         layer: The maps as they travel, with the tiles that were seen last; set it with `show`.
         selected: The channel with the ring, or None.
-        order: "channel" (by number), "activation" (largest maximum first), or one of the `orders` given to `show`. While
-            maps come live, "activation" stays as it was when it was chosen, so that tiles do not jump about.
+        order: "channel" (by number), "activation" (largest maximum first), or one of the `orders` given to `show`.
+            While maps come live, "activation" stays as it was when it was chosen, so that tiles do not jump about.
         locked: All tiles share one scale: `scale`, or from the layer's lowest to its highest value.
         scale: [lo, hi] to hold for all tiles, also of layers to come; None for the layer's own.
         colormap: A matplotlib name, or "" for the usual one.

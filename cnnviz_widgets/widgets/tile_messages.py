@@ -41,7 +41,7 @@ class Statistics:
         minimum, maximum: Of its values; NaN where it has none.
         mean: Of its values.
         lo, hi: The ends of its own scale, as `views.colour.scale_of` takes them.
-        holes: Whether any channel holds NaN.
+        holes: Whether a channel may hold NaN.
     """
 
     minimum: Cells
@@ -62,12 +62,12 @@ class Statistics:
         minimum, maximum = np.fmin.reduce(rows, 1), np.fmax.reduce(rows, 1)
         if np.isinf(minimum).any() or np.isinf(maximum).any():
             raise ValueError("maps hold infinite values (in float32); NaN is allowed and drawn transparent")
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             mean = rows.mean(1)
-        holes = np.isnan(mean)
-        for row in np.flatnonzero(holes):
+        unsure = ~np.isfinite(mean)  # NaN among its values, or a sum too large for a float32.
+        for row in np.flatnonzero(unsure):
             known = rows[row][~np.isnan(rows[row])]
-            mean[row] = known.mean() if known.size else np.nan
+            mean[row] = known.mean(dtype=np.float64) if known.size else np.nan
         low, high = np.nan_to_num(minimum), np.nan_to_num(maximum)
         signed = bool((low < 0).any()) if signed is None else bool(signed)
         if color:
@@ -78,7 +78,7 @@ class Statistics:
             lo = -hi
         else:
             lo, hi = np.minimum(low, 0), high
-        return cls(minimum, maximum, mean, lo, hi, bool(holes.any())), signed
+        return cls(minimum, maximum, mean, lo, hi, bool(unsure.any())), signed
 
 
 @dataclass(frozen=True)
