@@ -130,9 +130,11 @@ export class Camera {
     pen.drawImage(video, left, top, side, side, 0, 0, size, size);
   }
 
+  /** JPEG at once: a tenth of the raw pixels' bytes for a millisecond, where `toBlob` waits a frame for an idle page. */
   async encode() {
-    const blob = await new Promise((done) => this.canvas.toBlob(done, "image/jpeg", 0.9));
-    return blob && { content: { type: "camera" }, buffers: [await blob.arrayBuffer()] };
+    const text = atob(this.canvas.toDataURL("image/jpeg", 0.9).split(",")[1]);
+    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    return { content: { type: "camera" }, buffers: [bytes.buffer] };
   }
 }
 
