@@ -20,8 +20,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnviz_widgets.engine import Engine
-from cnnviz_widgets.engine.cache import key_of
 from cnnviz_widgets.engine.shadow import shadow
+from cnnviz_widgets.methods.layer_values import layer_input
 
 _MOST_BORDER = 16  # pixels that a network may add to the picture before its first layer
 
@@ -31,7 +31,8 @@ class Convolution:
     """One convolution as it was computed.
 
     `received` (N, C, H, W) is what the layer got, `input` what the operation itself got (some layers pad first),
-    `weight` a copy as PyTorch lays it out: (n, c, kh, kw), or (C, n / groups, kh, kw) when `transposed`.
+    `weight` and `bias` are copies. The weight lies as PyTorch has it: (n, c, kh, kw), or (C, n / groups, kh, kw) when
+    `transposed`.
     """
 
     layer: str
@@ -39,6 +40,7 @@ class Convolution:
     received: Tensor
     input: Tensor
     weight: Tensor
+    bias: Tensor | None
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
@@ -134,9 +136,10 @@ def _read(engine: Engine, layer: str, x: Tensor) -> Convolution:
     module = modules[layer if layer in modules else layer.rpartition("#")[0]]
     if not row.calls:
         raise ValueError(f"layer {layer!r} does not run, so there is nothing to see of it; {_near(engine, layer, x)}")
-    received = engine.remember(("received", layer, key_of(x)), lambda: engine.run(x, (), [layer]).inputs.get(layer))
-    if received is None:
-        raise ValueError(f"layer {layer!r} ({row.kind}) gets no tensor; {_near(engine, layer, x)}")
+    try:
+        received = layer_input(engine, x, layer)
+    except LookupError:
+        raise ValueError(f"layer {layer!r} ({row.kind}) gets or gives no tensor; {_near(engine, layer, x)}") from None
     twin, found = shadow(module), _Found()
     try:
         with torch.inference_mode(False), torch.no_grad(), found:
@@ -147,9 +150,10 @@ def _read(engine: Engine, layer: str, x: Tensor) -> Convolution:
     if len(found.calls) != 1:
         does = "several convolutions" if found.calls else "no convolution in two dimensions"
         raise ValueError(f"layer {layer!r} ({row.kind}) does {does}; {_near(engine, layer, x)}")
-    into, weight, _, stride, padding, dilation, transposed, _, groups = found.calls[0]
-    return Convolution(layer, module, received, into, weight.detach().clone(), tuple(stride), tuple(padding),
-                       tuple(dilation), transposed, groups)  # fmt: skip
+    into, weight, bias, stride, padding, dilation, transposed, _, groups = found.calls[0]
+    own, added = weight.detach().clone(), None if bias is None else bias.detach().clone()
+    return Convolution(layer, module, received, into, own, added, tuple(stride), tuple(padding), tuple(dilation),
+                       transposed, groups)  # fmt: skip
 
 
 class _Found(TorchDispatchMode):

@@ -51,16 +51,23 @@ def layer_input(engine: Engine, x: Tensor, layer: str) -> Tensor:
     def compute() -> Tensor:
         kept = engine.run(x, [layer], [layer])
         row = engine.layers_for(x)[layer]
-        engine.remember(_output_key(layer, picture), lambda: as_maps(kept.outputs[layer], row.axes))
+        with suppress(ValueError):  # a layer without maps has an input all the same
+            engine.remember(_output_key(layer, picture), lambda: as_maps(kept.outputs[layer], row.axes))
         return kept.inputs[layer]
 
     return engine.remember(("input", layer, picture), compute)
 
 
 def as_maps(output: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-    """(C, h, w) of what a layer put out for one picture: a vector (1, F) as (F, 1, 1); `axes` as in `engine.layers`."""
-    one = (output.permute(*axes) if axes else output)[0]
-    return one.reshape(len(one), *(one.shape[1:] if one.ndim == 3 else (1, 1))).contiguous()
+    """(C, h, w) of what a layer put out for one picture: a vector (1, F) as (F, 1, 1); `axes` as in `engine.layers`.
+
+    Raises:
+        ValueError: it is neither maps nor one value for each channel.
+    """
+    maps = output.permute(*axes) if axes else output
+    if len(maps) != 1 or maps.ndim < 2 or (maps.ndim != 4 and maps.numel() != maps.shape[1]):
+        raise ValueError(f"a layer that puts out {tuple(output.shape)} values for one picture has no maps to show")
+    return maps[0].reshape(maps.shape[1], *(maps.shape[2:] if maps.ndim == 4 else (1, 1))).contiguous()
 
 
 def placed(engine: Engine, x: Tensor, unit: Unit) -> tuple[Unit, float]:
