@@ -1,15 +1,17 @@
 /**
  * The front end of LayerOutline: a tree of layers, of which only the rows in sight are elements.
  *
- * outline_tree.js knows what is seen; `View` puts it on the page and answers mouse and keyboard by the ARIA pattern for
- * trees. The focus is always on the tree itself, which names its active row, so rows may come and go while it is walked.
+ * outline_tree.js knows what is seen, outline_row.js draws a row; `OutlineView` puts rows on the page and answers mouse
+ * and keyboard by the ARIA pattern for trees. The focus is always on the tree itself, which names its active row, so
+ * rows may come and go while it is walked.
  *
  * @typedef {import("./outline_tree.js").Row} Row
  */
 
 import { clamp, keepKeys, keysHelp, make, put } from "./front/elements.js";
 import { bytesOf, change, Link } from "./front/link.js";
-import { find, isOpen, marked, seen, shorten, treeOf } from "./outline_tree.js";
+import { percent, railsBeside, rowElement, tellsOf } from "./outline_row.js";
+import { find, isOpen, seen, treeOf } from "./outline_tree.js";
 
 const ROW = 36; // Screen pixels of a row, in two lines; the style sheet draws them.
 const WIDE_ROW = 24; // In one line, where there is room beside the name.
@@ -17,13 +19,12 @@ const WIDE = 560;
 const SPARE = 4; // Rows above and below those in sight.
 const REST = 180; // Milliseconds on a row after which walking becomes choosing.
 const TYPING = 700;
-const [INDENT, LANE, EDGE] = [10, 12, 4];
-const [START, END, FIRST, LAST, SHORTCUT] = [1, 2, 4, 8, 16];
 const TRAITS = ["rows", "activity", "selected", "search", "folded", "height"];
 const KEYS = [
   ["↑ ↓", "walk; resting on a layer chooses it"], ["→", "unfold, go in"], ["← ", "fold, go out"],
   ["Enter", "choose at once"], ["Home End", "first, last"], ["*", "unfold all beside it"], ["a–z", "go to a name"],
-  ["/", "search"], ["Escape", "end the search"],
+  ["/", "search"],
+  ["Escape", "end the search"],
 ];
 let outlines = 0;
 
@@ -112,6 +113,7 @@ class OutlineView {
     box.addEventListener("focus", () => this.draw());
     box.addEventListener("blur", () => this.draw());
     box.addEventListener("click", (event) => this.click(event));
+    box.addEventListener("pointerover", (event) => this.hover(event));
     field.addEventListener("input", () => change(model, { search: field.value }));
     field.addEventListener("keydown", (event) => this.searchKey(event));
   }
@@ -161,13 +163,19 @@ class OutlineView {
 
   // ---------------------------------------------------------------------------------- mouse and keyboard
 
+  hover(event) {
+    const element = event.target.closest("[data-at]");
+    if (element) element.title = this.tells(this.tree.rows[Number(element.dataset.at)]).join("\n");
+  }
+
   click(event) {
     const element = event.target.closest("[data-at]");
     if (!element) return;
     const at = Number(element.dataset.at);
     this.focus = at;
     const row = this.tree.rows[at];
-    if (event.target.closest(".cnnviz-ol-twisty") && row.parts.length) this.fold(row, isOpen(row, this.folded, this.found));
+    const folds = event.target.closest(".cnnviz-ol-twisty") && row.parts.length;
+    if (folds) this.fold(row, isOpen(row, this.folded, this.found));
     else this.choose(row, 0);
     this.draw();
   }
@@ -282,7 +290,8 @@ class OutlineView {
     const from = this.shown.indexOf(this.focus) + (this.typed.length === 1 ? 1 : 0);
     const round = [...this.shown.slice(from), ...this.shown.slice(0, from)];
     const begins = (text) => text.toLowerCase().startsWith(this.typed);
-    const at = round.find((at) => begins(this.tree.rows[at].part)) ?? round.find((at) => begins(this.tree.rows[at].kind));
+    const next = (column) => round.find((at) => begins(this.tree.rows[at][column]));
+    const at = next("part") ?? next("kind");
     if (at !== undefined) this.walk(at);
   }
 
@@ -322,7 +331,8 @@ class OutlineView {
     if (this.scrollTo !== undefined && box.clientHeight) {
       const top = this.shown.indexOf(this.scrollTo) * high;
       if (top >= 0 && top < box.scrollTop) box.scrollTop = top;
-      else if (top >= 0 && top + high > box.scrollTop + box.clientHeight) box.scrollTop = top + high - box.clientHeight;
+      const below = top + high - box.clientHeight;
+      if (top >= 0 && below > box.scrollTop) box.scrollTop = below;
       this.scrollTo = undefined;
     }
     this.drawRows();
@@ -346,7 +356,7 @@ class OutlineView {
     for (const at of wanted) {
       let element = this.made.get(at);
       if (!element) {
-        element = this.rowOf(tree.rows[at]);
+        element = rowElement(tree, tree.rows[at], `${this.id}-${at}`, this.found?.words);
         this.made.set(at, element);
         this.list.append(element);
       }
@@ -356,47 +366,6 @@ class OutlineView {
     if (active) box.setAttribute("aria-activedescendant", active.id);
     else box.removeAttribute("aria-activedescendant");
     this.drawBars();
-  }
-
-  /** What of a row stays as it is for as long as it is an element. @param {Row} row @returns {HTMLElement} */
-  rowOf(row) {
-    const words = this.found?.words ?? [];
-    const text = (className, whole) => {
-      const pieces = marked(whole, words).map(([part, hit]) => (hit ? make("mark", { textContent: part }) : part));
-      return make("span", { className }, ...pieces);
-    };
-    const name = text("cnnviz-ol-name", row.part);
-    const kind = text("cnnviz-ol-kind", row.kind);
-    const chips = [];
-    if (row.calls > 1) chips.push(make("span", { className: "cnnviz-ol-chip", textContent: `×${row.calls}` }));
-    if (row.join) chips.push(make("span", { className: "cnnviz-ol-chip cnnviz-ol-join", textContent: row.join }));
-    const within = row.sameAs.startsWith(`${row.name}.`) ? row.sameAs.slice(row.name.length + 1) : row.sameAs;
-    const same = make("span", { className: "cnnviz-ol-same", textContent: row.sameAs && `= ${within}` });
-    const cell = (column, value) => make("span", { className: `cnnviz-ol-${column}`, textContent: value });
-    const bar = make("span", { className: "cnnviz-ol-bar" }, make("i", {}));
-    const element = make(
-      "div", { className: "cnnviz-ol-row", id: `${this.id}-${row.at}` },
-      make("span", { className: "cnnviz-ol-lanes" }),
-      make("span", { className: "cnnviz-ol-twisty" }),
-      make("span", { className: "cnnviz-ol-what" }, name, kind, ...chips, same),
-      bar,
-      make(
-        "span", { className: "cnnviz-ol-cells" },
-        row.why ? cell("why", row.why) : cell("output", row.output),
-        ...(row.why ? [] : [cell("parameters", shorten(row.parameters)), cell("sees", row.sees)]),
-      ),
-    );
-    element.dataset.at = String(row.at);
-    element.setAttribute("role", "treeitem");
-    element.setAttribute("aria-level", String(row.depth + 1));
-    element.classList.toggle("cnnviz-ol-idle", row.idle);
-    element.classList.toggle("cnnviz-ol-shut", Boolean(row.why));
-    if (row.why) element.setAttribute("aria-disabled", "true");
-    const spoken = [row.part, row.kind, ...(row.why ? [row.why] : [row.output.replaceAll("×", " by ")])];
-    element.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
-    const inset = this.insetOf(row);
-    element.style.setProperty("--inset", `${inset}px`);
-    return element;
   }
 
   /** What changes: its place, whether it is open, chosen, at the keyboard, and the rails beside it. */
@@ -410,51 +379,18 @@ class OutlineView {
     element.setAttribute("aria-setsize", String(siblings.length));
     element.setAttribute("aria-posinset", String(siblings.indexOf(row.at) + 1));
     element.classList.toggle("cnnviz-ol-focus", row.at === this.focus);
-    element.title = this.tellsOf(row).join("\n");
     const twisty = row.parts.length ? (open ? "▾" : "▸") : "";
     put(element.querySelector(".cnnviz-ol-twisty"), twisty);
-    const rails = this.found ? "" : this.railsOf(row, place);
+    const next = this.tree.rows[this.shown[place + 1]];
+    const rails = this.found ? "" : railsBeside(this.tree, row, next);
     if (element.dataset.rails !== rails) {
       element.dataset.rails = rails;
       element.querySelector(".cnnviz-ol-lanes").innerHTML = rails;
     }
   }
 
-  /** From a row up to the top, topmost first. @returns {Row[]} */
-  lineOf(row) {
-    const line = [row];
-    while (line[0].parent >= 0) line.unshift(this.tree.rows[line[0].parent]);
-    return line;
-  }
-
-  railsBeside(row) {
-    return this.found ? 0 : (row.parent >= 0 ? this.tree.rows[row.parent] : this.tree).rails;
-  }
-
-  insetOf(row) {
-    return this.lineOf(row).reduce((sum, one, depth) => sum + (depth ? INDENT : EDGE) + LANE * this.railsBeside(one), 0);
-  }
-
-  railsOf(row, place) {
-    const next = this.tree.rows[this.shown[place + 1]];
-    const after = next ? this.lineOf(next) : [];
-    let left = 0;
-    return this.lineOf(row)
-      .map((one, depth) => {
-        left += depth ? INDENT : EDGE;
-        const last = after[depth] !== one; // Of what is seen of its parts.
-        const lanes = one.lanes.map(([flags, , of], level) => {
-          const has = (flag, when) => Boolean(flags & flag) && when;
-          const classes = [
-            "cnnviz-ol-lane", has(START, one === row) && "s", has(END, last) && "e", has(FIRST, one === row) && "f",
-            has(LAST, last) && "l", has(SHORTCUT, true) && "c", of > 1 && "b",
-          ];
-          return `<i class="${classes.filter(Boolean).join(" ")}" style="left:${left + level * LANE}px"></i>`;
-        });
-        left += LANE * this.railsBeside(one);
-        return lanes.join("");
-      })
-      .join("");
+  tells(row) {
+    return tellsOf(row, this.shareOf(row.at));
   }
 
   shareOf(at) {
@@ -481,27 +417,9 @@ class OutlineView {
 
   drawFoot() {
     const row = this.tree.rows[this.focus];
-    const [name, facts, ...flow] = row ? this.tellsOf(row) : ["", ""];
+    const [name, facts, ...flow] = row ? this.tells(row) : ["", ""];
     put(this.full, name);
     put(this.facts, facts);
     put(this.flow, flow.join(" · "));
   }
-
-  /** All that is known of a row, exactly, in lines. @param {Row} row */
-  tellsOf(row) {
-    const share = this.shareOf(row.at);
-    const parameters = row.parameters ? `${row.parameters.toLocaleString("en")} parameters` : "no parameters";
-    const sees = row.exact && `sees ${row.exact}`;
-    const facts = row.why ? [row.why, parameters] : [`gives ${row.output.replaceAll("×", " × ")}`, parameters, sees, percent(share)];
-    const out = [`${row.name}  ${row.kind}`, facts.filter(Boolean).join(" · ")];
-    if (row.reads) out.push(`reads ${row.reads}`);
-    if (row.gives) out.push(`ends in ${row.gives}`);
-    const lane = row.lanes.at(-1);
-    if (lane && lane[2] > 1) out.push(`branch ${lane[1] + 1} of ${lane[2]} side by side`);
-    if (lane && lane[0] & SHORTCUT) out.push("a shortcut goes past");
-    if (row.sameAs) out.push(`gives what ${row.sameAs} gives`);
-    return out;
-  }
 }
-
-const percent = (share) => (Number.isNaN(share) ? "" : `${(100 * share).toFixed(1)} % above zero`);

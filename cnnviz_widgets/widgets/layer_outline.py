@@ -74,7 +74,8 @@ class LayerOutline(Publishing):
     ) -> None:
         """Show a network; its first picture folds what is deep when there is more than can be read.
 
-        The chosen layer stays chosen when the network has it. May be called from any thread.
+        The chosen layer stays chosen when the network has it, and folds stay when it is the same. May be called from
+        any thread.
 
         Args:
             layers: `engine.layers`.
@@ -86,10 +87,12 @@ class LayerOutline(Publishing):
         at = {row.name: number for number, row in enumerate(rows)}
         values = _values(rows, at, activity or {})
         with self._alone(), self.hold_sync():
+            another = at != self._at
             self._rows, self._at = rows, at
             if self._closed(self.selected):
                 self.selected = ""
-            self.folded = folds(rows)
+            if another:
+                self.folded = folds(rows)
             self.set_trait("rows", message(rows, network))
             self.set_trait("activity", values)
             self._reveal(self.selected)
@@ -115,7 +118,7 @@ class LayerOutline(Publishing):
         if name not in self._at:
             return f"no layer {name!r}{_near(name, self._at)}"
         why = self._rows[self._at[name]].why
-        return f"layer {name!r} cannot be opened: {why}" if why else ""
+        return f"layer {name!r} cannot be opened: it {why}" if why else ""
 
     @t.validate("selected")
     def _openable(self, proposal: Any) -> str:

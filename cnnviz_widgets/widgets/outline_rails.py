@@ -139,6 +139,7 @@ def _drawn(
 ) -> dict[str, tuple[Lane, ...]]:
     """Lanes with their beginnings and ends among rows one under the other."""
     out = {}
+    order: dict[Sources, list[int]] = {key: [] for key in members}  # branches are numbered as they are shown
     for at, (name, lanes) in enumerate(rows):
         before, after = rows[at - 1][1] if at else (), rows[at + 1][1] if at + 1 < len(rows) else ()
         found = []
@@ -148,7 +149,9 @@ def _drawn(
             flags |= 0 if lanes[: depth + 1] == after[: depth + 1] else END
             flags |= 0 if _split(lanes, depth) == _split(before, depth) else FIRST
             flags |= 0 if _split(lanes, depth) == _split(after, depth) else LAST
-            found.append(Lane(flags, branch, len(members[key])))
+            if branch not in order[key]:
+                order[key].append(branch)
+            found.append(Lane(flags, order[key].index(branch), len(members[key])))
         if found:
             out[name] = tuple(found)
     return out

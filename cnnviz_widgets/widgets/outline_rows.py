@@ -139,9 +139,9 @@ def _why(layer: Layer, name: str, layers: Layers) -> tuple[str, bool]:
         return "", False
     ran = any(row.calls for part, row in layers.items() if part.startswith(f"{name}."))
     if not layer.calls and ran:
-        return "it is never called itself, only its parts are", False
+        return "is never called itself, only its parts are", False
     note = layer.note or "gives no tensor"
-    return f"it {note}" + (" in this pass" if not layer.calls else ""), not layer.calls
+    return note + (" in this pass" if not layer.calls else ""), not layer.calls
 
 
 def _kind(layer: Layer, module: nn.Module | None) -> str:

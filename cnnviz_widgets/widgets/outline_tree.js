@@ -4,8 +4,8 @@
  * @typedef {{ at: number, name: string, part: string, parent: number, depth: number, parts: number[], kind: string,
  *   output: string, parameters: number, sees: string, exact: string, calls: number, why: string, idle: boolean,
  *   sameAs: string, reads: string, gives: string, join: string, lanes: [number, number, number][], rails: number }} Row
- *   `rails`: how many lanes wide the gutter of its parts is
- * @typedef {{ rows: Row[], top: number[], named: Map<string, number> }} Tree
+ *   `rails`: how many lanes stand beside its parts
+ * @typedef {{ rows: Row[], top: number[], named: Map<string, number>, rails: number }} Tree
  */
 
 /** @returns {Tree} */
@@ -14,8 +14,8 @@ export function treeOf(sent) {
   const rows = (sent.name ?? []).map((name, at) => ({
     at, name, part: "", parent: sent.parent[at], depth: 0, parts: [], kind: sent.kind[at], output: sent.output[at],
     parameters: sent.parameters[at], sees: sent.sees[at], exact: sent.exact[at], calls: sent.calls[at],
-    why: sent.why[at], idle: sent.idle[at], sameAs: sent.same_as[at], reads: sent.reads[at], gives: sent.gives[at], join: sent.join[at],
-    lanes: sent.lanes[at] ?? [], rails: 0,
+    why: sent.why[at], idle: sent.idle[at], sameAs: sent.same_as[at], reads: sent.reads[at], gives: sent.gives[at],
+    join: sent.join[at], lanes: sent.lanes[at] ?? [], rails: 0,
   }));
   const tree = { rows, top: [], named: new Map(rows.map((row) => [row.name, row.at])), rails: 0 };
   for (const row of rows) {
@@ -87,7 +87,8 @@ export function marked(text, words) {
   const low = plain(text);
   const hit = new Array(low.length).fill(false);
   for (const word of words) {
-    for (let from = low.indexOf(word); from >= 0; from = low.indexOf(word, from + 1)) hit.fill(true, from, from + word.length);
+    let from = -1;
+    while ((from = low.indexOf(word, from + 1)) >= 0) hit.fill(true, from, from + word.length);
   }
   const pieces = [];
   for (let from = 0, to = 0; from < text.length; from = to) {
