@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "ActivationMask": "results",
+    "Activations": "results",
+    "Arithmetic": "results",
     "ArithmeticView": "widgets",
     "Engine": "engine",
     "FilterSpectrum": "results",
@@ -33,6 +36,9 @@ _HOME = {
     "TileGrid": "widgets",
     "Unit": "results",
     "UnitCard": "widgets",
+    "UnitProjection": "results",
+    "activation_mask": "methods.activations",
+    "activations": "methods.activations",
     "cam": "methods.cam",
     "deconvnet": "methods.backprop",
     "filter_spectrum": "methods.filters",
@@ -43,16 +49,23 @@ _HOME = {
     "guided_backprop": "methods.backprop",
     "guided_grad_cam": "methods.cam",
     "integrated_gradients": "methods.backprop",
+    "layer_activity": "methods.activations",
     "layer_cam": "methods.cam",
+    "project_unit": "methods.units",
     "saliency": "methods.backprop",
     "samples": "data",
     "score_cam": "methods.cam",
     "smooth_grad": "methods.backprop",
+    "unit_arithmetic": "methods.arithmetic",
 }
 
 if TYPE_CHECKING:
     from cnnviz_widgets.data import samples as samples
     from cnnviz_widgets.engine import Engine as Engine
+    from cnnviz_widgets.methods.activations import activation_mask as activation_mask
+    from cnnviz_widgets.methods.activations import activations as activations
+    from cnnviz_widgets.methods.activations import layer_activity as layer_activity
+    from cnnviz_widgets.methods.arithmetic import unit_arithmetic as unit_arithmetic
     from cnnviz_widgets.methods.backprop import deconvnet as deconvnet
     from cnnviz_widgets.methods.backprop import grad_times_input as grad_times_input
     from cnnviz_widgets.methods.backprop import guided_backprop as guided_backprop
@@ -67,6 +80,10 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.cam import score_cam as score_cam
     from cnnviz_widgets.methods.filters import filter_spectrum as filter_spectrum
     from cnnviz_widgets.methods.filters import filters as filters
+    from cnnviz_widgets.methods.units import project_unit as project_unit
+    from cnnviz_widgets.results import ActivationMask as ActivationMask
+    from cnnviz_widgets.results import Activations as Activations
+    from cnnviz_widgets.results import Arithmetic as Arithmetic
     from cnnviz_widgets.results import Filters as Filters
     from cnnviz_widgets.results import FilterSpectrum as FilterSpectrum
     from cnnviz_widgets.results import Heatmap as Heatmap
@@ -74,6 +91,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Predictions as Predictions
     from cnnviz_widgets.results import Result as Result
     from cnnviz_widgets.results import Unit as Unit
+    from cnnviz_widgets.results import UnitProjection as UnitProjection
     from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline

@@ -1,6 +1,6 @@
 """Results as matplotlib figures, made without pyplot: no figure is left open and no backend is chosen.
 
-`plot(result)` draws any result; what each kind takes is in `plot_heatmap`, `plot_pixel_map` and `plot_predictions`.
+`plot(result)` draws any result; what each kind takes is in the `plot_...` function of its name.
 """
 
 from __future__ import annotations
@@ -12,18 +12,53 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from cnnviz_widgets.results import Heatmap, PixelMap, Predictions, Result
+from cnnviz_widgets.results import (
+    ActivationMask,
+    Activations,
+    Arithmetic,
+    Filters,
+    FilterSpectrum,
+    Heatmap,
+    PixelMap,
+    Predictions,
+    Result,
+    UnitProjection,
+)
+from cnnviz_widgets.views.activation_mask import plot_activation_mask
+from cnnviz_widgets.views.activations import plot_activations
+from cnnviz_widgets.views.arithmetic import plot_arithmetic
+from cnnviz_widgets.views.filter_spectrum import plot_filter_spectrum
+from cnnviz_widgets.views.filters import plot_filters
 from cnnviz_widgets.views.heatmap import plot_heatmap
 from cnnviz_widgets.views.layout import png
 from cnnviz_widgets.views.pixel_map import plot_pixel_map
 from cnnviz_widgets.views.predictions import plot_predictions
+from cnnviz_widgets.views.unit_projection import plot_unit_projection
 
-__all__ = ["plot", "plot_heatmap", "plot_pixel_map", "plot_predictions", "png"]
+__all__ = [
+    "plot",
+    "plot_activation_mask",
+    "plot_activations",
+    "plot_arithmetic",
+    "plot_filter_spectrum",
+    "plot_filters",
+    "plot_heatmap",
+    "plot_pixel_map",
+    "plot_predictions",
+    "plot_unit_projection",
+    "png",
+]
 
 VIEWS: dict[type[Result], Callable[..., Any]] = {
+    ActivationMask: plot_activation_mask,
+    Activations: plot_activations,
+    Arithmetic: plot_arithmetic,
+    FilterSpectrum: plot_filter_spectrum,
+    Filters: plot_filters,
     Heatmap: plot_heatmap,
     PixelMap: plot_pixel_map,
     Predictions: plot_predictions,
+    UnitProjection: plot_unit_projection,
 }
 
 

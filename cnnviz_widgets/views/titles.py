@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnviz_widgets.results import Result
+from cnnviz_widgets.results import Result, Unit
 
 __all__ = ["METHOD_TITLES", "method_title", "shorten", "title"]
 
@@ -20,6 +20,13 @@ METHOD_TITLES = {
     "layer_cam": "LayerCAM",
     "score_cam": "Score-CAM",
     "guided_grad_cam": "Guided Grad-CAM",
+    "activations": "Activations",
+    "layer_activity": "Activity of the layers",
+    "activation_mask": "Activation mask",
+    "project_unit": "Unit projection",
+    "unit_arithmetic": "Arithmetic",
+    "filters": "Filters",
+    "filter_spectrum": "Filter spectrum",
 }
 
 
@@ -33,7 +40,9 @@ def title(result: Result) -> str:
     """Method, target and layer, as far as there are any; a counterfactual map says that it answers 'why not'."""
     why_not = "why not " if result.parameters.get("counterfactual") is True and result.target_name else ""
     target = f"{why_not}{result.target_name}"
-    return " · ".join(part for part in (method_title(result.method), target, result.layer or "") if part)
+    named = isinstance(result.target, Unit) and result.target.layer == result.layer  # its own name says the layer
+    layer = "" if named or not result.layer else result.layer
+    return " · ".join(part for part in (method_title(result.method), target, layer) if part)
 
 
 def shorten(text: str, length: int) -> str:
