@@ -54,15 +54,16 @@ def plot_filter_spectrum(
     cells = size + 1 - size % 2
     side = cells * max(1, round(PANEL / cells))
     pictures = 0 if result.image is None else side + 100
-    across = side + 300 + CHART + pictures
+    strided = tuple(result.parameters["stride"]) != (1, 1)
+    across = side + 324 + (CHART if strided else 0) + pictures
     tiles = Tiles.filling(min(n, most), (size, size), across) if most else None
     below = tiles.size[0] + 2 * TOP if tiles else 0
     figure, whole = tile_sheet(title(result), _caption(result), (side + 130 + below, across))
     whole.remove()
-    panel = _axes(figure, 90, below + 84, side, side)
+    panel = _axes(figure, 114, below + 84, side, side)
     _spectrum(panel, result, filter, colormap)
-    chart = _axes(figure, side + 300, below + 84, CHART, side)
-    _shares(chart, result)
+    if strided:
+        _shares(_axes(figure, side + 324, below + 84, CHART, side), result)
     if result.image is not None:
         high, wide = result.image.shape[:2]
         times = side / max(high, wide)
@@ -84,11 +85,10 @@ def _caption(result: FilterSpectrum) -> str:
     stride = f"stride {sy}" if sy == sx else f"stride {sy} down, {sx} across"
     if (sy, sx) == (1, 1):
         return "stride 1 keeps every value: nothing aliases"
-    seen = ""
+    share = f"{result.aliasing.mean():.1%} of a filter's energy"
     if result.response_aliasing is not None:
-        seen = f" and {result.response_aliasing.mean():.1%} of their responses to the picture"
-    share = f"{result.aliasing.mean():.1%} of the filters' energy{seen}".replace("%", " %")
-    return f"beyond the square that {stride} can carry lie {share} (means over the filters): that aliases"
+        share += f" and {result.response_aliasing.mean():.1%} of its response to the picture"
+    return f"beyond the square that {stride} can carry lie on average {share}".replace("%", " %")
 
 
 def _spectrum(ax: Axes, result: FilterSpectrum, filter: int | None, colormap: str | None) -> None:
@@ -124,9 +124,11 @@ def _shares(ax: Axes, result: FilterSpectrum) -> None:
     if result.response_aliasing is not None:
         ax.scatter(places, 100 * result.response_aliasing[order], s=9, color=RESPONSE, zorder=3, linewidths=0)
         _level(ax, result.response_aliasing, RESPONSE)
-        ax.text(1, 1.02, "● response to the picture", color=RESPONSE, fontsize=9, ha="right", transform=ax.transAxes)
+        ax.text(
+            1, 1.02, "● its response to the picture", color=RESPONSE, fontsize=9, ha="right", transform=ax.transAxes
+        )
     ax.set(xlim=(-0.6, len(order) - 0.4), ylim=(0, 100))
-    ax.set_title("aliasing of each filter, %", loc="left", color=FILTER, fontsize=9, pad=4)
+    ax.set_title("aliasing, %: filter", loc="left", color=FILTER, fontsize=9, pad=4)
     few = len(order) <= 16
     ax.set_xticks(places if few else [], [str(k) for k in order] if few else None)
     ax.set_xlabel("filter" if few else f"{len(order)} filters, most aliasing first", color=MUTED, fontsize=9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,11 +26,15 @@ _BAR = 0.9375  # inches beside the sheet, for the scale
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What is drawn: weights (m, kh, kw), or (m, 3, kh, kw) in colour, with a label for each and words about them."""
+    """What is drawn: weights (m, kh, kw), or (m, 3, kh, kw) in colour, with a label for each and words about them.
+
+    `more` is behind each label where there is room for it.
+    """
 
     weights: NDArray[np.float32]
     labels: Sequence[str]
     caption: str
+    more: Sequence[str] = ()
 
     @property
     def coloured(self) -> bool:
@@ -74,6 +78,7 @@ def plot_filters(
     sheet = _of_one(result, filter, most) if filter is not None else _of_all(result, channel, most)
     rgb, scale_drawn = _colours(sheet, scale, percentile, colormap)
     tiles = Tiles.arranged(len(rgb), (kernel[0], kernel[1]))
+    sheet = _labelled(sheet, tiles)
     if ax is None:
         figure, place = tile_sheet(heading, sheet.caption + _ends(sheet, scale_drawn), tiles.size,
                                    0 if sheet.coloured else _BAR)  # fmt: skip
@@ -105,9 +110,17 @@ def _of_all(result: Filters, channel: int | None, most: int) -> _Sheet:
     if c == 1:
         return _Sheet(weights[:, 0], [str(k) for k in shown], words)
     strongest = np.square(weights.astype(np.float64)).sum((2, 3)).argmax(1)
-    labels = [f"{k} ← {i}" for k, i in zip(shown, strongest, strict=True)]
     kernels = weights[np.arange(len(weights)), strongest]
-    return _Sheet(kernels, labels, f"{words}; of each the strongest of its {c} input channels (← which)")
+    words += f"; of each the strongest of its {c} input channels"
+    return _Sheet(kernels, [str(k) for k in shown], words, [f" ← {i}" for i in strongest])
+
+
+def _labelled(sheet: _Sheet, tiles: Tiles) -> _Sheet:
+    """With more in each label, if there is room for it over every tile."""
+    labels = [label + more for label, more in zip(sheet.labels, sheet.more, strict=False)]
+    if not labels or not tiles.fit(labels):
+        return sheet
+    return replace(sheet, labels=labels, caption=f"{sheet.caption} (← which)")
 
 
 def _settings(result: Filters) -> str:
