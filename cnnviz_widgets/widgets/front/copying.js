@@ -14,10 +14,12 @@ export class CodeBox {
     this.said.setAttribute("role", "status");
     this.code = make("pre", { tabIndex: 0 });
     this.code.setAttribute("aria-label", "Python that rebuilds this view");
-    const summary = make("summary", { textContent: "Show" });
-    this.fold = make("details", { className: "cnnviz-help" }, summary, this.code);
-    this.element = make("div", { className: "cnnviz-code" }, this.button, this.fold, this.said);
+    this.fold = make("button", { type: "button" });
+    const line = make("div", {}, this.button, this.fold, this.said);
+    this.element = make("div", { className: "cnnviz-code" }, line, this.code);
     this.button.addEventListener("click", () => this.copy());
+    this.fold.addEventListener("click", () => this.open(this.code.hidden));
+    this.open(false);
   }
 
   /** @param {string} code */
@@ -27,23 +29,34 @@ export class CodeBox {
     put(this.code, code);
   }
 
+  /** Show or hide the code itself. */
+  open(on) {
+    this.code.hidden = !on;
+    this.fold.setAttribute("aria-expanded", String(on));
+    put(this.fold, on ? "Hide" : "Show");
+  }
+
   async copy() {
     try {
       await navigator.clipboard.writeText(this.code.textContent);
       this.say("copied");
     } catch {
-      this.select(); // No clipboard here: an insecure page, or it is not allowed.
-      this.say(document.execCommand("copy") ? "copied" : "selected: copy it with Ctrl+C");
+      this.copySelected(); // No clipboard here: an insecure page, or it is not allowed.
     }
   }
 
-  select() {
-    this.fold.open = true;
+  copySelected() {
+    const folded = this.code.hidden;
+    this.open(true);
     const range = document.createRange();
     range.selectNodeContents(this.code);
     const selection = getSelection();
     selection.removeAllRanges();
     selection.addRange(range);
+    if (!document.execCommand("copy")) return this.say("selected: copy it with Ctrl+C");
+    selection.removeAllRanges();
+    this.open(!folded);
+    this.say("copied");
   }
 
   say(words) {

@@ -21,6 +21,8 @@ export class Figure {
   constructor(name, pressed, ...controls) {
     this.name = name;
     /** @type {Piece[]} */ this.pieces = [];
+    this.unseen = false;
+    this.retry = 0;
     this.inner = make("span", { className: "cnnviz-pieces" });
     this.note = make("span", { className: "cnnviz-blank" });
     this.frame = make("button", { type: "button", className: "cnnviz-frame" }, this.inner, this.note);
@@ -35,6 +37,7 @@ export class Figure {
   }
 
   close() {
+    clearTimeout(this.retry);
     this.resized.disconnect();
     this.density.close();
   }
@@ -73,7 +76,15 @@ export class Figure {
     this.density.now();
     const side = this.frame.clientWidth;
     const tall = this.frame.clientHeight;
-    if (!side || !tall || !this.pieces.length) return;
+    if (!this.pieces.length) return;
+    if (!side || !tall) {
+      // Out of sight. When it comes back the observer says so, except after a change of theme, which hides everything
+      // for less than a frame: hence one more try.
+      if (!this.unseen) this.retry = setTimeout(() => this.paint(), 300);
+      this.unseen = true;
+      return;
+    }
+    this.unseen = false;
     const places = layout(this.pieces, side, tall);
     this.inner.style.gridTemplateColumns = `repeat(${places.columns}, max-content)`;
     this.pieces.forEach(({ picture, element }, i) => {
