@@ -10,23 +10,23 @@
  */
 
 import { ColourBar } from "./front/bar.js";
-import { ColourMenu } from "./front/colour_menu.js";
 import { scaleOf } from "./front/colours.js";
 import { Density } from "./front/density.js";
-import { clamp, keepKeys, keysHelp, make, padlock, put, showLock } from "./front/elements.js";
+import { clamp, keepKeys, make, put } from "./front/elements.js";
 import { change } from "./front/link.js";
 import { Readout } from "./front/readout.js";
 import { Report } from "./front/report.js";
+import { drawCell, drawMap, drawNumber, drawRing, styleOf } from "./front/tile_draw.js";
 import { Painter } from "./front/tile_paint.js";
-import { orderOf, Tiles, valueOf } from "./front/tiles.js";
+import { TileTools } from "./front/tile_tools.js";
+import { strongestOf, valueAt, wordsOf } from "./front/tile_words.js";
+import { orderOf, Tiles } from "./front/tiles.js";
 import { cornerOf, hitOf, inSight, reveal, wallOf } from "./front/wall.js";
-import { say } from "./front/words.js";
 
 const TRAITS = [
   "layer", "selected", "order", "locked", "scale", "colormap", "tables", "tile_size", "height", "first", "picked",
   "pointing", "status", "error", "label", "toolbar",
 ];
-const SIZES = { least: 16, most: 384, factor: 1.25 };
 const CLOSE = 150; // Milliseconds on one tile after which its exact values are fetched.
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -42,13 +42,6 @@ export default () => {
 };
 
 const HINT = "Point at a map to read its values; click to select it.";
-const KEYS = [
-  ["← ↑ → ↓", "walk from tile to tile"], ["Home End", "first, last tile"], ["Page↑ Page↓", "a screen up, down"],
-  ["Shift + ← ↑ → ↓", "walk from cell to cell in the tile"], ["Enter", "choose that cell (or the strongest one)"],
-  ["o", "next order"], ["l", "one scale for all"], ["+ − 0", "larger, smaller, usual tiles"], ["c", "next colours"],
-  ["#", "go to a channel"],
-];
-
 /** The elements of one view. `draw` makes all of them show what the model says, `paint` only the canvas. */
 class View {
   constructor(model, el, tiles) {
@@ -106,30 +99,14 @@ class View {
       },
     });
 
-    this.order = make("select", {});
-    const field = (name, ...inputs) =>
-      make("label", { className: "cnnviz-field" }, make("span", { textContent: name }), ...inputs);
-    this.lock = make("button", { type: "button", className: "cnnviz-lock" }, padlock(), "Lock scale");
-    this.lock.title = "One scale for all tiles, to compare them";
-    this.size = make("input", { type: "range", min: "0", max: "100", step: "1" });
-    this.less = make("button", { type: "button", textContent: "−", title: "Smaller tiles" });
-    this.more = make("button", { type: "button", textContent: "+", title: "Larger tiles" });
-    for (const button of [this.less, this.more]) button.setAttribute("aria-label", button.title);
-    const sizes = make("div", { className: "cnnviz-sizes" }, this.less, field("Tile size", this.size), this.more);
-    this.colours = new ColourMenu(this.model);
-    this.jump = make("input", { type: "number", min: "0", className: "cnnviz-jump", placeholder: "#" });
-    this.help = keysHelp(KEYS);
-    this.tools = make(
-      "div", { className: "cnnviz-tools" },
-      field("Order", this.order), field("Channel", this.jump), this.lock, sizes, this.colours.field, this.help,
-    );
+    this.tools = new TileTools(this.model, (channel) => this.select(channel));
     this.stage = make("div", { className: "cnnviz-stage" }, this.scroller, this.bar.element);
     this.root = make(
       "div", { className: "cnnviz cnnviz-wall" },
       make("div", { className: "cnnviz-head" }, this.caption, this.static),
       this.stage, this.nothing, this.report.track,
       make("div", { className: "cnnviz-under" }, this.readout.element, this.report.work),
-      this.report.alarm, this.tools,
+      this.report.alarm, this.tools.element,
     );
     keepKeys(this.root);
     this.el.classList.add("cnnviz-host");
@@ -137,7 +114,7 @@ class View {
   }
 
   listen() {
-    const { model, scroller, canvas } = this;
+    const { scroller, canvas } = this;
     this.redraw = (trait) => this.changed(trait);
     this.tiles.views.add(this.redraw);
     this.density = new Density(() => this.schedule(true));
@@ -158,15 +135,6 @@ class View {
     canvas.addEventListener("click", (event) => {
       this.point({ x: event.clientX, y: event.clientY });
       this.choose(this.under());
-    });
-    this.order.addEventListener("change", () => change(model, { order: this.order.value }));
-    this.lock.addEventListener("click", () => this.toggleLock());
-    this.size.addEventListener("input", () => change(model, { tile_size: sizeAt(this.size.valueAsNumber / 100) }));
-    this.less.addEventListener("click", () => this.resize(1 / SIZES.factor));
-    this.more.addEventListener("click", () => this.resize(SIZES.factor));
-    this.jump.addEventListener("change", () => {
-      const channel = this.jump.valueAsNumber;
-      if (this.layer && channel >= 0 && channel < this.layer.count) this.select(Math.floor(channel));
     });
   }
 
@@ -212,19 +180,10 @@ class View {
     this.schedule(true);
   }
 
-  toggleLock() {
-    const locked = !this.model.get("locked");
-    change(this.model, locked ? { locked } : { locked, scale: null });
-  }
-
-  resize(factor) {
-    const now = this.model.get("tile_size") || Math.max(this.wall?.width ?? 96, this.wall?.height ?? 96);
-    change(this.model, { tile_size: factor ? clamp(Math.round(now * factor), SIZES.least, SIZES.most) : 0 });
-  }
-
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.layer || !this.wall) return;
+    const { tools } = this;
     const { columns, down } = this.wall;
     const screen = columns * Math.max(1, Math.floor(this.scroller.clientHeight / down));
     const { count, width, height } = this.layer;
@@ -240,16 +199,14 @@ class View {
       PageUp: () => this.move(-10, 0), PageDown: () => this.move(10, 0),
       Home: () => this.move(0, -width), End: () => this.move(0, width),
     };
-    const orders = [...this.order.options].map(({ value }) => value);
     const actions = {
       ...(event.shiftKey ? inside : walk),
       Enter: () => this.pick(),
-      "+": () => this.resize(SIZES.factor), "=": () => this.resize(SIZES.factor),
-      "-": () => this.resize(1 / SIZES.factor), "0": () => this.resize(0),
-      o: () => change(this.model, { order: orders[(orders.indexOf(this.model.get("order")) + 1) % orders.length] }),
-      l: () => this.toggleLock(),
-      c: () => this.colours.next(),
-      "#": () => this.jump.focus(),
+      "+": () => tools.larger(), "=": () => tools.larger(), "-": () => tools.smaller(), "0": () => tools.usual(),
+      o: () => tools.nextOrder(),
+      l: () => tools.toggleLock(),
+      c: () => tools.colours.next(),
+      "#": () => tools.jump.focus(),
     };
     const action = Object.hasOwn(actions, event.key) && actions[event.key];
     if (!action) return; // Tab, Escape and all others belong to the page.
@@ -296,17 +253,9 @@ class View {
     this.schedule(true);
   }
 
-  /** The cell of the largest value of a map; of colours, of the largest magnitude. */
   strongest(channel) {
     const tile = this.tiles.get(channel);
-    if (!tile) return null;
-    const size = tile.width * tile.height;
-    let [best, most] = [0, -Infinity];
-    for (let i = 0; i < tile.codes.length; i++) {
-      const value = tile.planes === 3 ? Math.abs(valueOf(tile, i)) : valueOf(tile, i);
-      if (value > most) [best, most] = [i % size, value];
-    }
-    return { y: Math.floor(best / tile.width) * tile.step, x: (best % tile.width) * tile.step };
+    return tile ? strongestOf(tile) : null;
   }
 
   selected() {
@@ -355,18 +304,11 @@ class View {
       this.places = new Int32Array(order?.length ?? 0);
       order?.forEach((channel, place) => (this.places[channel] = place));
     }
-    this.styles = getComputedStyle(this.root);
-    this.ink = Object.fromEntries(
-      ["--ink", "--faint", "--sunken", "--accent", "--line"].map((name) => [name.slice(2), this.colour(name)]),
-    );
-    this.drawTools();
+    this.style = styleOf(this.root, this.density.now());
     this.lay();
+    this.tools.draw(this.layer, this.wall, this.selected());
     this.paint();
     this.drawWords();
-  }
-
-  colour(name) {
-    return this.styles.getPropertyValue(name).trim();
   }
 
   /** Place the tiles, and keep in sight what was in sight. */
@@ -439,24 +381,22 @@ class View {
       return;
     }
     this.unseen = false;
-    const density = this.density.now();
+    const { density } = this.style;
     const [across, down] = [Math.round(width * density), Math.round(height * density)];
     if (canvas.width !== across || canvas.height !== down) {
       [canvas.width, canvas.height] = [across, down];
       Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     }
     this.hover = this.under();
-    this.table = this.colours.table(layer.signed);
+    this.table = this.tools.colours.table(layer.signed);
     this.painter.wear(this.table, this.common()?.lo, this.common()?.hi, layer.signed);
     const pen = canvas.getContext("2d");
     pen.clearRect(0, 0, across, down);
     const { start, stop } = this.sight();
     const selected = this.selected();
-    const top = scroller.scrollTop;
-    const edges = { density, top };
-    for (let place = start; place < stop; place++) this.drawTile(pen, place, edges, this.channels[place] === selected);
+    for (let place = start; place < stop; place++) this.drawTile(pen, place, this.channels[place] === selected);
     const spot = this.spot();
-    if (spot && "y" in spot) this.drawCell(pen, spot, edges);
+    if (spot && "y" in spot) drawCell(pen, this.box(this.places[spot.channel]), spot, layer, density);
     this.lookClosely(spot && "y" in spot ? spot.channel : null);
     this.tiles.look(this, { start, stop, close: this.close });
     this.drawSpot(spot);
@@ -481,72 +421,27 @@ class View {
   }
 
   /** Where a tile's map is on the canvas, in its own pixels. */
-  box(place, { density, top }) {
+  box(place) {
+    const { density } = this.style;
     const { x, y } = cornerOf(this.wall, place);
+    const top = this.scroller.scrollTop;
     const [left, upper] = [Math.round(x * density), Math.round((y - top) * density)];
     return { left, upper, width: Math.round(this.wall.width * density), height: Math.round(this.wall.height * density) };
   }
 
-  drawTile(pen, place, edges, selected) {
-    const { ink, wall, layer } = this;
-    const { density } = edges;
+  drawTile(pen, place, selected) {
+    const { layer, style } = this;
     const channel = this.channels[place];
-    const { left, upper, width, height } = this.box(place, edges);
+    const box = this.box(place);
     const tile = this.tiles.get(channel);
-    if (tile) {
-      // Cells have sharp edges; only where several of them share a pixel are they smoothed.
-      pen.imageSmoothingEnabled = width < tile.width || height < tile.height;
-      pen.imageSmoothingQuality = "high";
-      // A coarse tile's last cells may reach over the edge.
-      const [cells, lines] = [layer.width / tile.step, layer.height / tile.step];
-      pen.drawImage(this.painter.paint(tile, this.scale(channel), this.table), 0, 0, cells, lines, left, upper, width, height);
-    } else {
-      pen.fillStyle = ink.sunken;
-      pen.fillRect(left, upper, width, height);
-    }
-    pen.lineWidth = Math.round(density); // A pale map ends somewhere, too.
-    pen.strokeStyle = ink.line;
-    const half = pen.lineWidth / 2;
-    pen.strokeRect(left - half, upper - half, width + 2 * half, height + 2 * half);
-    if (selected) {
-      const thick = Math.round(3 * density);
-      pen.lineWidth = thick;
-      pen.strokeStyle = ink.accent;
-      const out = thick / 2 + Math.round(density);
-      pen.strokeRect(left - out, upper - out, width + 2 * out, height + 2 * out);
-    }
-    if (wall.strip) this.drawNumber(pen, channel, { left, upper: upper + height, width, density, selected });
-  }
-
-  drawNumber(pen, channel, { left, upper, width, density, selected }) {
-    const { ink, layer } = this;
-    pen.font = `${selected ? 700 : 400} ${11 * density}px ${this.styles.fontFamily}`;
-    pen.textBaseline = "top";
-    pen.fillStyle = selected ? ink.accent : ink.ink;
-    const text = String(channel);
-    const y = upper + Math.round((selected ? 5 : 3) * density);
-    pen.fillText(text, left, y);
-    const name = layer.names?.[channel];
-    if (!name) return;
-    const from = pen.measureText(`${text} `).width;
-    pen.fillStyle = ink.faint;
-    pen.fillText(cut(pen, name, width - from), left + from, y);
-  }
-
-  /** Outline a cell, in black and white: one of them is seen on any colour. */
-  drawCell(pen, { channel, y, x }, edges) {
-    const place = this.places[channel];
-    const { left, upper, width, height } = this.box(place, edges);
-    const { layer } = this;
-    const [x0, x1] = [x, x + 1].map((column) => left + Math.round((column * width) / layer.width));
-    const [y0, y1] = [y, y + 1].map((row) => upper + Math.round((row * height) / layer.height));
-    const thick = Math.max(1, Math.round(edges.density));
-    pen.lineWidth = thick;
-    for (const [colour, out] of [["#fff", 0.5], ["#000", 1.5]]) {
-      pen.strokeStyle = colour;
-      const by = out * thick;
-      pen.strokeRect(x0 - by, y0 - by, x1 - x0 + 2 * by, y1 - y0 + 2 * by);
-    }
+    const map = tile && {
+      pixels: this.painter.paint(tile, this.scale(channel), this.table),
+      cells: layer.width / tile.step,
+      lines: layer.height / tile.step,
+    };
+    drawMap(pen, box, map ?? null, style);
+    if (selected) drawRing(pen, box, style);
+    if (this.wall.strip) drawNumber(pen, box, channel, layer.names?.[channel], selected, style);
   }
 
   /** Who rests on one map wants to read it: then its exact values are fetched. */
@@ -587,26 +482,14 @@ class View {
 
   /** What is known of a channel, and of a cell of it, as pairs of a name and a value. */
   read(spot) {
-    const { layer } = this;
-    const { channel } = spot;
-    const name = layer.names?.[channel];
-    /** @type {[string, string][]} */ const words = [["channel", `${channel}${name ? ` ${name}` : ""}`]];
-    if ("y" in spot) words.push(["position", `y ${spot.y}, x ${spot.x}`], ["value", this.value(spot)]);
-    words.push(["max", say(layer.maximum[channel], 3)], ["mean", say(layer.mean[channel], 3)]);
-    const place = this.places[channel] + 1;
-    if (this.model.get("order") !== "channel") words.push(["place", `${place} of ${layer.count}`]);
-    return words;
+    const sorted = this.model.get("order") !== "channel";
+    return wordsOf(this.layer, spot, "y" in spot ? this.value(spot) : "", sorted ? this.places[spot.channel] : null);
   }
 
-  /** The value of a cell; ≈ where what is here is not the exact one. */
-  value({ channel, y, x }) {
-    const tile = this.tiles.get(channel);
-    if (!tile) return this.tiles.link.silent ? "not kept in this page" : "…";
-    const at = Math.floor(y / tile.step) * tile.width + Math.floor(x / tile.step);
-    const size = tile.width * tile.height;
-    const about = tile.half && tile.step === 1 ? "" : "≈ ";
-    const values = Array.from({ length: tile.planes }, (_, plane) => say(valueOf(tile, plane * size + at), 3));
-    return about + (tile.planes === 3 ? values.map((value, i) => `${"rgb"[i]} ${value}`).join(", ") : values[0]);
+  value(cell) {
+    const tile = this.tiles.get(cell.channel);
+    if (tile) return valueAt(tile, cell);
+    return this.tiles.link.silent ? "not kept in this page" : "…";
   }
 
   drawWords() {
@@ -629,38 +512,4 @@ class View {
       this.scroller.setAttribute("aria-activedescendant", this.option.id);
     }
   }
-
-  drawTools() {
-    const { model, layer } = this;
-    this.tools.hidden = !model.get("toolbar");
-    const names = ["channel", ...Object.keys(layer?.orders ?? { activation: 0 }).filter((name) => name !== "channel")];
-    if (names.join("\n") !== [...this.order.options].map(({ value }) => value).join("\n")) {
-      const text = { channel: "by number", activation: "strongest first" };
-      const options = names.map((value) => make("option", { value, textContent: text[value] ?? `by ${value}` }));
-      this.order.replaceChildren(...options);
-    }
-    this.order.value = model.get("order");
-    const size = model.get("tile_size") || Math.max(this.wall?.width ?? 96, this.wall?.height ?? 96);
-    this.size.value = String(Math.round(100 * shareOf(size)));
-    this.size.setAttribute("aria-valuetext", model.get("tile_size") ? `${size} pixels` : "automatic");
-    this.colours.draw(Boolean(layer?.color));
-    showLock(this.lock, model.get("locked"));
-    this.jump.max = String(Math.max(0, (layer?.count ?? 1) - 1));
-    const selected = this.selected();
-    if (document.activeElement !== this.jump) this.jump.value = selected === null ? "" : String(selected);
-  }
-}
-
-// ---------------------------------------------------------------------------------- small things
-
-/** The slider is fine where tiles are small. */
-const sizeAt = (share) => Math.round(SIZES.least * (SIZES.most / SIZES.least) ** share);
-const shareOf = (size) => clamp(Math.log(size / SIZES.least) / Math.log(SIZES.most / SIZES.least), 0, 1);
-
-/** As much of a text as is not wider than this. */
-function cut(pen, text, width) {
-  if (pen.measureText(text).width <= width) return text;
-  let end = text.length;
-  while (end > 0 && pen.measureText(`${text.slice(0, end)}…`).width > width) end--;
-  return end ? `${text.slice(0, end)}…` : "";
 }

@@ -138,7 +138,7 @@ class TileGrid(Coloured, Reporting):
                 return  # A call that came later was quicker.
             self._turn = turn
             old, self._maps = self._maps, new
-            same = old is not None and (old.key, old.count) == (new.key, new.count)
+            same = old is None or (old.key, old.count) == (new.key, new.count)
             if old and same and old.live and new.live and not self._sort_anew:
                 new.orders["activation"] = old.orders["activation"]
             self._sort_anew = False
@@ -147,7 +147,7 @@ class TileGrid(Coloured, Reporting):
                     self.order = "channel"
                 if not same:
                     self.first = 0
-                if not same or old is None or old.shape != new.shape:
+                if not same or (old and old.shape != new.shape):
                     self.picked, self.pointed = {}, {}
                 if not same or not self._is_channel(self.selected):
                     self.selected = None
@@ -181,7 +181,7 @@ class TileGrid(Coloured, Reporting):
     def _visible(self, same: bool) -> slice:
         """The places that a page sees, as far as is known."""
         if len(self.seen) != 2:
-            return slice(0, FIRST_GUESS)
+            return slice(self.first, self.first + FIRST_GUESS)
         start, stop = self.seen
         return slice(start, stop) if same else slice(0, stop - start)
 
