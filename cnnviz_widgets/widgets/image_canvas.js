@@ -16,6 +16,7 @@
 import { ColourBar } from "./front/bar.js";
 import { ColourMenu } from "./front/colour_menu.js";
 import { indexOf, level, scaleOf } from "./front/colours.js";
+import { Density } from "./front/density.js";
 import { clamp, keepKeys, keysHelp, make, padlock, put, showLock, slider } from "./front/elements.js";
 import { enlarge } from "./front/enlarge.js";
 import { bytesOf, change, Link } from "./front/link.js";
@@ -252,7 +253,7 @@ class View {
     this.maps.views.delete(this.redraw);
     this.resized.disconnect();
     clearTimeout(this.retry);
-    this.density?.removeEventListener("change", this.dense);
+    this.density.close();
     cancelAnimationFrame(this.frame);
     this.el.classList.remove("cnnviz-host");
     this.el.replaceChildren();
@@ -316,7 +317,7 @@ class View {
     this.unseen = false;
     this.resized = new ResizeObserver(() => this.schedule());
     this.resized.observe(this.place);
-    this.dense = () => this.schedule();
+    this.density = new Density(() => this.schedule());
 
     canvas.addEventListener("pointermove", (event) => this.look(this.spotAt(event)));
     canvas.addEventListener("pointerleave", () => this.look(null));
@@ -474,12 +475,6 @@ class View {
     this.place.style.aspectRatio = `${width} / ${height}`;
     this.place.hidden = !this.picture && !this.map;
     this.place.parentElement.classList.toggle("cnnviz-empty", !this.picture && !this.map);
-    const query = `(resolution: ${devicePixelRatio}dppx)`;
-    if (this.density?.media !== query) {
-      this.density?.removeEventListener("change", this.dense);
-      this.density = matchMedia(query);
-      this.density.addEventListener("change", this.dense);
-    }
   }
 
   paint() {
@@ -499,8 +494,9 @@ class View {
       return;
     }
     this.unseen = false;
-    const across = Math.max(1, Math.round(box.width * devicePixelRatio));
-    const down = Math.max(1, Math.round(box.height * devicePixelRatio));
+    const density = this.density.now();
+    const across = Math.max(1, Math.round(box.width * density));
+    const down = Math.max(1, Math.round(box.height * density));
     const [opacity, threshold] = [model.get("opacity"), model.get("threshold")];
     const look = { scale: this.scale, opacity, threshold, table: this.table };
     const now = [picture, map, opacity, threshold, this.table, this.scale?.lo, this.scale?.hi, across, down];
