@@ -24,9 +24,11 @@ _HOME = {
     "ArithmeticView": "widgets",
     "Engine": "engine",
     "FilterSpectrum": "results",
+    "FilterViewer": "widgets",
     "Filters": "results",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
+    "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
     "PictureSource": "widgets",
     "PixelMap": "results",
@@ -93,7 +95,9 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Unit as Unit
     from cnnviz_widgets.results import UnitProjection as UnitProjection
     from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
+    from cnnviz_widgets.widgets import FilterViewer as FilterViewer
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
+    from cnnviz_widgets.widgets import LayerBrowser as LayerBrowser
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle

@@ -8,18 +8,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
+    from cnnviz_widgets.widgets.filter_card import FilterCard
+    from cnnviz_widgets.widgets.filter_viewer import FilterViewer
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+    from cnnviz_widgets.widgets.layer_browser import LayerBrowser
     from cnnviz_widgets.widgets.layer_outline import LayerOutline
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.tile_grid import TileGrid
     from cnnviz_widgets.widgets.unit_card import UnitCard
 
-__all__ = ["ArithmeticView", "ImageCanvas", "LayerOutline", "PictureSource", "SaliencyToggle", "TileGrid", "UnitCard"]
+__all__ = [
+    "ArithmeticView",
+    "FilterCard",
+    "FilterViewer",
+    "ImageCanvas",
+    "LayerBrowser",
+    "LayerOutline",
+    "PictureSource",
+    "SaliencyToggle",
+    "TileGrid",
+    "UnitCard",
+]
 
 _HOME = {
     "ArithmeticView": "arithmetic_view",
+    "FilterCard": "filter_card",
+    "FilterViewer": "filter_viewer",
     "ImageCanvas": "image_canvas",
+    "LayerBrowser": "layer_browser",
     "LayerOutline": "layer_outline",
     "PictureSource": "picture_source",
     "SaliencyToggle": "saliency_toggle",
