@@ -191,7 +191,7 @@ class PictureSource(Publishing):
         if late or not isinstance(frame, Frame):
             return
         if self.frozen:
-            self._publish("shown", _small_frame(frame))
+            self._show_frame()
         try:
             self._call(frame, "camera")
         except Exception:
@@ -237,11 +237,21 @@ class PictureSource(Publishing):
 
     @t.observe("live")
     def _camera_was_switched(self, change: Any) -> None:
+        if not change["new"]:
+            self.frozen, self.page = False, ""
+            self._show_frame()
+
+    @t.observe("frozen")
+    def _camera_was_frozen(self, change: Any) -> None:
         if change["new"]:
-            return
-        self.frozen, self.page = False, ""
-        if isinstance(self._newest, Frame):
-            self.shown = _small_frame(self._newest)
+            self._show_frame()
+
+    def _show_frame(self) -> None:
+        """What the camera saw last as the picture that stays; not of each frame, for the page sees its own camera."""
+        frame = self._newest
+        if isinstance(frame, Frame):
+            size = frame.size
+            self._publish("shown", {"kind": "camera", "name": "", "width": size, "height": size, "data": frame.data})
 
 
 def _jpeg(picture: Image.Image, longest: int) -> bytes:
@@ -250,11 +260,6 @@ def _jpeg(picture: Image.Image, longest: int) -> bytes:
     encoded = io.BytesIO()
     small.save(encoded, "JPEG", quality=85)
     return encoded.getvalue()
-
-
-def _small_frame(frame: Frame) -> dict[str, Any]:
-    """What is shown of a frame: itself, for it is small already."""
-    return {"kind": "camera", "name": "", "width": frame.size, "height": frame.size, "data": frame.data}
 
 
 def _no_such(name: str, names: Iterable[str]) -> str:

@@ -244,8 +244,10 @@ def test_the_last_frame_stays_when_the_camera_stops(camera: Heard):
 
 
 def test_a_frozen_camera_shows_the_frame_that_was_kept(camera: Heard):
+    camera.film(1, encoded(RED))
     camera.source.frozen = True
-    camera.film(1, encoded(BLUE))
+    assert camera.source.shown["data"] == encoded(RED)
+    camera.film(2, encoded(BLUE))  # It was on its way.
     assert camera.source.shown["data"] == encoded(BLUE)
     camera.source.live = False
     assert not camera.source.frozen

@@ -68,11 +68,9 @@ export class Camera {
     this.frozen = this.paused = false;
   }
 
-  /** Keep the picture that is seen now, and see to it that the kernel has that very one; or go on. */
+  /** Keep the picture that is seen now (it is the last one to be sent), or go on. */
   freeze(frozen) {
-    if (frozen === this.frozen) return;
     this.frozen = frozen;
-    if (frozen && this.running) this.gate.wish();
     this.answers = [];
   }
 
