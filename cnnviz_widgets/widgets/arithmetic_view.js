@@ -12,7 +12,9 @@ import { say } from "./front/words.js";
 
 const TRAITS = ["shown", "note", "pinned", "tables"];
 const HINT = "Point at a value of a convolution's map to see the sum that made it.";
-const FILLED = { zeros: "filled with 0", reflect: "mirrored", replicate: "the edge repeated", circular: "the other side" };
+const FILLED = {
+  zeros: "filled with 0", reflect: "mirrored", replicate: "the edge repeated", circular: "the opposite edge",
+};
 
 /** One of these for every model: anywidget calls the default export once for each. */
 export default () => {
@@ -123,11 +125,12 @@ class SumView {
     const { input_scale: scale, kernel_limit: most, product_limit: largest, shape } = shown;
     const [, height, width] = shape;
     const symmetric = (limit) => ({ lo: -limit, hi: limit, signed: true });
+    const everywhere = shown.inside.map(() => true); // A weight is a weight, whatever it lies on.
     const kinds = [
       { name: "input", scale, table: scale.signed ? diverging : sequential },
       { name: "kernel", scale: symmetric(most), table: diverging },
       { name: "products", scale: symmetric(largest), table: diverging },
-    ].map((kind) => new Cells(kind, width, height, kind.name === "kernel" ? shown.inside.map(() => true) : shown.inside));
+    ].map((kind) => new Cells(kind, width, height, kind.name === "kernel" ? everywhere : shown.inside));
     const inputs = floats(shown.inputs);
     const kernel = floats(shown.kernel);
     const { names, rest } = shown;
@@ -145,7 +148,8 @@ class SumView {
       const cell = (inside) => make("td", {}, inside);
       const head = make("th", { scope: "row", textContent: name });
       head.title = shown.colours ? `the picture's ${name}` : `input channel ${name}`;
-      return make("tr", {}, head, cell(patch), sign("×"), cell(by), sign("="), cell(made), worth(contributions[i], reach));
+      const sum = worth(contributions[i], reach);
+      return make("tr", {}, head, cell(patch), sign("×"), cell(by), sign("="), cell(made), sum);
     });
     const line = (className, value, ...words) => {
       const head = make("th", { scope: "row", colSpan: 6 }, ...words);
@@ -159,7 +163,8 @@ class SumView {
     const last = make("th", { scope: "col", textContent: "sum" });
     const head = make("tr", {}, first, a, make("td", {}), b, make("td", {}), c, last);
     const dense = width > 3 && kinds[0].readable ? "cnnviz-dense" : "";
-    return make("table", { className: dense }, make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, ...feet));
+    const parts = [make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, ...feet)];
+    return make("table", { className: dense }, ...parts);
   }
 
   more(shown) {
@@ -213,7 +218,8 @@ function placeOf({ corner: [top, left], dilation, shape: [, height, width], insi
   const span = (first, cells, gap) => (cells === 1 ? `${first}` : `${first} to ${first + (cells - 1) * gap}`);
   const rows = `row${height > 1 ? "s" : ""} ${span(top, height, dilation[0])}`;
   const columns = `column${width > 1 ? "s" : ""} ${span(left, width, dilation[1])}`;
-  const gap = Math.max(...dilation) > 1 ? `, every ${dilation[0] === dilation[1] ? dilation[0] : dilation.join("×")}` : "";
+  const steps = dilation[0] === dilation[1] ? dilation[0] : dilation.join("×");
+  const gap = Math.max(...dilation) > 1 ? `, every ${steps}` : "";
   const outside = inside.filter((within) => !within).length;
   const words = `The kernel lies on ${rows}, ${columns}${gap} of its input.`;
   if (!outside) return words;

@@ -7,19 +7,18 @@
  * @typedef {{ state: "here" | "wrong" | "coming" | "none", message?: any, text?: string }} Part
  */
 
-import { histogram, signedBars } from "./front/charts.js";
+import { filterFigure, mapFigure, maskFigure, METHODS, percent, projectionFigure } from "./card_figures.js";
+import { histogram } from "./front/charts.js";
 import { CodeBox } from "./front/copying.js";
 import { keepKeys, make, put, slider } from "./front/elements.js";
 import { Figure } from "./front/figure.js";
 import { bytesOf, change, Link } from "./front/link.js";
-import { coloured, dim, layOver, offscreen, pixelsOf, placed } from "./front/paint.js";
+import { offscreen, pixelsOf } from "./front/paint.js";
 import { say } from "./front/words.js";
 
 const TRAITS = [
   "picture", "unit", "mask", "projection", "filter", "patches", "projection_method", "opacity", "code", "tables",
 ];
-const METHODS = { deconvnet: "deconvnet", guided_backprop: "guided backprop", saliency: "saliency" };
-const NO_VALUE = 65535;
 
 /** One of these for every model: anywidget calls the default export once for each. */
 export default () => {
@@ -37,6 +36,7 @@ export default () => {
 
 class Parts {
   constructor() {
+    /** @type {{ unit: any, picture: any } | null} the newest that belong together */ this.pair = null;
     /** @type {Map<string, any>} the projections that came for one unit, by method */ this.projections = new Map();
     /** @type {Set<() => void>} */ this.views = new Set();
   }
@@ -46,6 +46,7 @@ class Parts {
     this.model = model;
     const handlers = TRAITS.map((trait) => [`change:${trait}`, () => this.follow(trait)]);
     for (const [event, handler] of handlers) model.on(event, handler);
+    this.pairUp();
     this.keep();
     this.link = new Link(model, () => this.changed());
     this.link.say({ type: "hello" });
@@ -56,32 +57,38 @@ class Parts {
   }
 
   follow(trait) {
+    if (trait === "unit" || trait === "picture") this.pairUp();
     if (trait === "projection") this.keep();
     this.changed();
+  }
+
+  /** Unit and picture come one after the other: until both are here the last two stay, and nothing flickers. */
+  pairUp() {
+    const [unit, picture] = [this.model.get("unit"), this.model.get("picture")];
+    if (!unit?.key) this.pair = null;
+    else if (unit.picture === picture?.id) this.pair = { unit, picture };
   }
 
   changed() {
     for (const redraw of this.views) redraw();
   }
 
+  /** Keep a projection beside those by other methods, as long as they are of the same value. */
   keep() {
     const sent = this.model.get("projection");
     if (!sent?.key) return this.projections.clear();
-    const [any] = this.projections.values();
-    if (any && any.key !== sent.key) this.projections.clear();
+    for (const [method, kept] of this.projections) {
+      const moved = !kept.error && !sent.error && (kept.y !== sent.y || kept.x !== sent.x);
+      if (kept.key !== sent.key || moved) this.projections.delete(method);
+    }
     this.projections.set(sent.method, sent);
-  }
-
-  /** The unit on the screen, once its picture is here too. */
-  unit() {
-    const unit = this.model.get("unit");
-    return unit?.key && this.model.get("picture")?.id === unit.picture ? unit : null;
   }
 
   /** @param {"mask" | "projection" | "filter"} name @returns {Part} */
   part(name) {
-    const unit = this.unit();
-    const sent = name === "projection" ? this.projections.get(this.model.get("projection_method")) : this.model.get(name);
+    const unit = this.pair?.unit;
+    const { model } = this;
+    const sent = name === "projection" ? this.projections.get(model.get("projection_method")) : model.get(name);
     if (unit && sent?.key === (name === "filter" ? unit.name : unit.key)) {
       return sent.error ? { state: "wrong", text: sent.error } : { state: "here", message: sent };
     }
@@ -128,7 +135,8 @@ class Card {
 
     this.opacity = slider("Opacity");
     this.opacity.field.firstChild.title = "Of the map over the picture";
-    this.opacity.input.addEventListener("input", () => change(model, { opacity: this.opacity.input.valueAsNumber / 100 }));
+    const { input } = this.opacity;
+    input.addEventListener("input", () => change(model, { opacity: input.valueAsNumber / 100 }));
     const options = Object.entries(METHODS).map(([value, textContent]) => make("option", { value, textContent }));
     this.method = make("select", { title: "How the unit is projected back to the picture" }, ...options);
     this.method.setAttribute("aria-label", "Projection");
@@ -179,7 +187,7 @@ class Card {
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const unit = this.parts.unit();
+    const unit = this.parts.pair?.unit;
     this.static.hidden = !this.parts.link.silent;
     this.hint.hidden = Boolean(unit);
     this.body.hidden = !unit;
@@ -208,10 +216,11 @@ class Card {
   }
 
   drawFigures(unit) {
-    const picture = this.model.get("picture");
+    const { picture } = this.parts.pair;
     const opacity = this.model.get("opacity");
     const tables = this.model.get("tables");
-    this.once("map", [unit, picture, opacity, tables], () => this.figures.map.show(mapFigure(unit, picture, opacity, tables)));
+    const seen = [unit, picture, opacity, tables];
+    this.once("map", seen, () => this.figures.map.show(mapFigure(unit, picture, opacity, tables)));
     const draw = (name, from, make) => {
       const part = this.parts.part(name);
       this.once(name, [part.state, part.message ?? part.text, ...from], () => {
@@ -220,7 +229,6 @@ class Card {
         this.figures[name].show({ ...what, ...state });
         this.figures[name].element.setAttribute("aria-busy", String(part.state === "coming"));
         if (name !== "projection") put({ mask: this.cut, filter: this.weights }[name], words ?? "");
-        if (part.state !== "here" && this.grown === this.figures[name]) this.grow(null);
       });
     };
     const method = this.model.get("projection_method");
@@ -266,134 +274,15 @@ class Card {
       canvas.setAttribute("aria-label", shown.caption || "patch");
       return make("figure", { title: shown.caption }, canvas, make("figcaption", { textContent: shown.caption }));
     };
-    this.patches.replaceChildren(make("h4", { textContent: "Strongest patches" }), make("div", {}, ...pictures.map(each)));
+    const head = make("h4", { textContent: "Strongest patches" });
+    this.patches.replaceChildren(head, make("div", {}, ...pictures.map(each)));
   }
-}
-
-// ---------------------------------------------------------------------------------- the four figures
-
-function mapFigure(unit, picture, opacity, tables) {
-  const { map } = unit;
-  const [height, width] = map.shape;
-  const values = valuesOf(map);
-  const on = placed({ values, width, height }, unit.rows, unit.columns, picture.width, picture.height);
-  const table = bytesOf(tables[map.signed ? "diverging" : "sequential"]);
-  const image = layOver(pixelsOf(bytesOf(picture.data), picture.width, picture.height), on, map, table, opacity);
-  return {
-    pieces: [{ picture: offscreen(image) }],
-    caption: `map, ${say(map.lo, 3)} to ${say(map.hi, 3)}`,
-    title: "What this channel answers at each place, in colours over the picture that the network saw; " +
-      "each value lies in the middle of what it sees.",
-  };
-}
-
-function maskFigure(message, picture) {
-  const about = {
-    caption: "strongest region",
-    title: "Where this channel answers most strongly; the rest of the picture is dimmed.",
-  };
-  if (!message) return about;
-  const top = message.quantile ? `top ${percent(1 - message.quantile)}` : about.caption;
-  const above = message.threshold === undefined ? "" : `, above ${say(message.threshold, 3)}`;
-  const bits = bytesOf(message.bits);
-  const { width, height } = picture;
-  const inside = (i) => {
-    // The mask may be finer than the picture, or coarser.
-    const x = Math.floor((((i % width) + 0.5) * message.width) / width);
-    const y = Math.floor(((Math.floor(i / width) + 0.5) * message.height) / height);
-    const at = y * message.width + x;
-    return ((bits[at >> 3] >> (7 - (at & 7))) & 1) === 1;
-  };
-  return {
-    ...about,
-    caption: `${top}${above}`,
-    pieces: [{ picture: offscreen(dim(pixelsOf(bytesOf(picture.data), width, height), inside)) }],
-    words: `${percent(message.share)} of the picture`,
-  };
-}
-
-function projectionFigure(message, method) {
-  const about = {
-    caption: "projection",
-    title: `What in its receptive field makes one value of this channel: its signal led back to the pixels by ` +
-      `${METHODS[method]} (grey: nothing), beside the patch itself.`,
-  };
-  if (!message) return about;
-  const pieces = [["values", "projection"], ["patch", "patch"]].map(([name, label]) => {
-    const { data, width, height } = message[name];
-    return { picture: offscreen(pixelsOf(bytesOf(data), width, height)), label };
-  });
-  const [x0, y0, x1, y1] = message.box;
-  const place = `y ${message.y}, x ${message.x}`;
-  const off = message.activation === 0 ? " It is off here, so there is nothing to lead back." : "";
-  const plain = message.rectified ? "" : " No rectifier lies below it, so all methods agree: this is its kernel.";
-  const sees = `it sees the pixels x ${x0} to ${x1 - 1}, y ${y0} to ${y1 - 1}.`;
-  return {
-    ...about,
-    caption: off ? `off at ${place}` : `projection of ${place}`,
-    title: `${about.title} The value is ${say(message.activation)}; ${sees}${off}${plain}`,
-    pieces,
-  };
-}
-
-function filterFigure(message, tables) {
-  if (!message) return { caption: "filter", title: "The weights that make this channel." };
-  const [count, height, width] = message.shape;
-  const size = `${height}×${width}`;
-  const words = `norm ${say(message.norm, 3)}`;
-  if (message.kind === "rgb") {
-    return {
-      caption: `${size} filter, in colour`,
-      title: "The weights as colours about grey: reddish where red speaks for it, grey where the weights are zero.",
-      pieces: [{ picture: offscreen(pixelsOf(bytesOf(message.data), message.width, message.height)) }],
-      words,
-    };
-  }
-  if (message.kind === "bars") {
-    return {
-      caption: `1×1 filter, ${count} weight${count > 1 ? "s" : ""}`,
-      title: "One weight for each input channel, from first to last, up and red above zero, down and blue below; " +
-        "where there are many, a bar spans those of its neighbours.",
-      pieces: [{ element: signedBars(message.lows, message.highs, message.limit) }],
-      words: `±${say(message.limit, 3)}, ${words}`,
-    };
-  }
-  const [rows, columns] = message.sides;
-  const values = new Float32Array(bytesOf(message.values).slice().buffer);
-  const scale = { lo: -message.limit, hi: message.limit, signed: true };
-  const table = bytesOf(tables.diverging);
-  const each = (channel, i) => {
-    const kernel = values.subarray(i * rows * columns, (i + 1) * rows * columns);
-    const picture = offscreen(coloured(kernel, columns, rows, scale, table));
-    return { picture, title: `input channel ${channel}` };
-  };
-  const shown = message.channels.length;
-  return {
-    caption: `${shown < count ? `${shown} of ${count}` : count} kernel${count > 1 ? "s" : ""}, ${size}`,
-    title: `The kernels over the input channels with the largest weights (${message.channels.join(", ")}), strongest ` +
-      "first: red speaks for it, blue against it, all on one scale.",
-    pieces: message.channels.map(each),
-    words: `±${say(message.limit, 3)}, ${words}`,
-  };
-}
-
-/** @returns {Float32Array} */
-function valuesOf({ levels, lo, hi }) {
-  const steps = new Uint16Array(bytesOf(levels).slice().buffer); // A copy: a buffer may start anywhere.
-  return Float32Array.from(steps, (step) => (step === NO_VALUE ? NaN : lo + (step / (NO_VALUE - 1)) * (hi - lo)));
 }
 
 // ---------------------------------------------------------------------------------- words
 
+/** A number, which JSON carries as null when it is none. */
 const number = (value) => (value === null ? "no value" : say(value));
-
-/** A share as a percentage; what is a little is never said to be nothing, nor nearly all to be all. */
-function percent(share) {
-  const hundredths = 100 * share;
-  if (hundredths > 0 && hundredths < 0.1) return "under 0.1 %";
-  if (hundredths < 100 && hundredths > 99.9) return "over 99.9 %";
-  return `${Number(hundredths.toFixed(hundredths < 10 || hundredths > 90 ? 1 : 0))} %`;
-}
 
 function ordinal(n) {
   const ending = n % 100 > 10 && n % 100 < 14 ? "th" : ["th", "st", "nd", "rd"][n % 10] ?? "th";

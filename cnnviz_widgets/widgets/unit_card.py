@@ -220,18 +220,19 @@ class UnitCard(Publishing):
         """Show what this channel answers to most strongly among many pictures: (k, h, w, 3) uint8, strongest first."""
         self._publish("patches", {"key": self.unit.get("name", ""), **patches_message(pictures, captions)})
 
-    def fail(self, part: str, text: str, *, key: str | None = None) -> None:
+    def fail(self, part: str, text: str, *, key: str | None = None, method: str | None = None) -> None:
         """Say in the place of a part why there is none, e.g. "not a convolution".
 
         Args:
             part: "mask", "projection" or "filter".
             text: One sentence.
             key: Of the unit it is about; by default the one on the screen.
+            method: Of a projection, the one that failed; by default the one that is wanted.
         """
         if part not in PARTS:
             raise ValueError(f"a part is one of {', '.join(map(repr, PARTS))}, not {part!r}")
         whose = self.unit.get("name" if part == "filter" else "key", "") if key is None else key
-        extra = {"method": self.projection_method} if part == "projection" else {}
+        extra = {"method": method or self.projection_method} if part == "projection" else {}
         self._publish(part, {"key": whose, "error": text or "no reason was given", **extra})
 
     def clear(self) -> None:

@@ -298,6 +298,61 @@ def test_old_parts_leave_with_the_unit_that_they_belong_to(mount: Mount):
     assert view.find(".cnnviz-filter canvas").count() == 4  # The filter is the same on every picture.
 
 
+def test_between_a_picture_and_its_unit_the_last_two_stay(mount: Mount):
+    card = full()
+    view = mount(card)
+    before = drawn(view, "map", W, H)
+    after = UnitCard()
+    after.show_unit(activations(image=OTHER), 2)
+    card.picture = after.picture  # on its way to the next frame of a camera
+    view.settle()
+    np.testing.assert_array_equal(drawn(view, "map", W, H), before)
+    assert view.find(".cnnviz-mask canvas").count() == 1
+    card.unit = after.unit
+    view.settle()
+    assert_close(drawn(view, "map", W, H), overlay(OTHER, enlarged(MAPS[2]), scale_of(MAPS[2], True), 0.6))
+    assert view.find(".cnnviz-mask canvas").count() == 0
+
+
+def test_a_projection_of_another_position_is_not_kept_beside_the_new_one(mount: Mount):
+    card = full()
+    view = mount(card)
+    moved = UnitProjection(**{**vars(projection("saliency")), "target": Unit("features.6", 2, 0, 0)})
+    card.projection_method = "saliency"
+    card.show_projection(moved)
+    view.settle()
+    assert view.find(".cnnviz-projection figcaption").inner_text() == "projection of y 0, x 0"
+    card.projection_method = "deconvnet"
+    view.settle()
+    assert words(view, "projection") == "on its way…"
+
+
+def test_a_failure_is_that_of_its_method(mount: Mount):
+    card = full()
+    view = mount(card)
+    card.projection_method = "saliency"
+    card.fail("projection", "no rectifier", method="guided_backprop")
+    view.settle()
+    assert words(view, "projection") == "on its way…"
+    card.projection_method = "guided_backprop"
+    view.settle()
+    assert words(view, "projection") == "no rectifier"
+
+
+def test_who_walks_the_channels_with_a_grown_figure_keeps_it(mount: Mount):
+    card = full()
+    view = mount(card)
+    frame = view.find(".cnnviz-projection .cnnviz-frame")
+    frame.focus()
+    view.page.keyboard.press("Enter")
+    card.show_unit(activations(), 3)
+    view.settle()
+    assert (words(view, "projection"), frame.get_attribute("aria-expanded")) == ("on its way…", "true")
+    view.page.keyboard.press("Escape")
+    view.settle()
+    assert frame.get_attribute("aria-expanded") == "false"
+
+
 def test_nothing_jumps_while_parts_come(mount: Mount):
     card = UnitCard()
     card.show_unit(activations(), 2, code=CODE)
@@ -318,7 +373,9 @@ def test_what_does_not_exist_says_why(mount: Mount):
     view = mount(card)
     assert words(view, "filter") == "not a convolution"
     assert view.find(".cnnviz-filter .cnnviz-frame").get_attribute("aria-label") == "filter: not a convolution"
-    assert view.find(".cnnviz-filter .cnnviz-frame").is_disabled()
+    assert view.find(".cnnviz-filter .cnnviz-frame").get_attribute("aria-disabled") == "true"
+    view.find(".cnnviz-filter .cnnviz-frame").click(force=True)
+    assert view.find(".cnnviz-filter .cnnviz-frame").get_attribute("aria-expanded") == "false"
 
 
 def test_while_the_camera_runs_the_later_parts_are_said_to_wait(mount: Mount):

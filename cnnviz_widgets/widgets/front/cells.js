@@ -73,7 +73,8 @@ export class Cells {
     const ramp = make("span", { className: "cnnviz-ramp-across" });
     ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
     const end = (value) => make("span", { textContent: say(value, 3) });
-    return make("span", { className: "cnnviz-legend" }, make("span", { textContent: this.name }), end(lo), ramp, end(hi));
+    const name = make("span", { textContent: this.name });
+    return make("span", { className: "cnnviz-legend" }, name, end(lo), ramp, end(hi));
   }
 
   color(value) {

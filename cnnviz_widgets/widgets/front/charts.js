@@ -9,14 +9,20 @@ function drawn(tag, attributes) {
   return element;
 }
 
+/** A drawing that fills its place: so many bars across, and so high in their own measure. */
+function stretched(name, across, high) {
+  return drawn("svg", { viewBox: `0 0 ${across} ${high}`, preserveAspectRatio: "none", class: name });
+}
+
 /** Signed bars about a line at zero, each from its low to its high. @param {number} limit the largest magnitude */
 export function signedBars(lows, highs, limit) {
-  const chart = drawn("svg", { viewBox: `0 0 ${lows.length} 2`, preserveAspectRatio: "none", class: "cnnviz-bars" });
+  const chart = stretched("cnnviz-bars", lows.length, 2);
   const up = limit || 1;
   lows.forEach((low, i) => {
     const high = highs[i];
-    if (high > 0) chart.append(drawn("rect", { class: "cnnviz-plus", x: i, width: 0.9, y: 1 - high / up, height: high / up }));
-    if (low < 0) chart.append(drawn("rect", { class: "cnnviz-minus", x: i, width: 0.9, y: 1, height: -low / up }));
+    const bar = (name, y, height) => chart.append(drawn("rect", { class: name, x: i, width: 0.9, y, height }));
+    if (high > 0) bar("cnnviz-plus", 1 - high / up, high / up);
+    if (low < 0) bar("cnnviz-minus", 1, -low / up);
   });
   chart.append(drawn("line", { x1: 0, x2: lows.length, y1: 1, y2: 1, "vector-effect": "non-scaling-stroke" }));
   return chart;
@@ -24,7 +30,7 @@ export function signedBars(lows, highs, limit) {
 
 /** How often values fall into each of some equal bins; the bin `mark` stands out. */
 export function histogram(counts, mark) {
-  const chart = drawn("svg", { viewBox: `0 0 ${counts.length} 1`, preserveAspectRatio: "none", class: "cnnviz-histogram" });
+  const chart = stretched("cnnviz-histogram", counts.length, 1);
   const most = Math.max(...counts, 1);
   counts.forEach((count, i) => {
     // A single one among thousands is still to be seen.

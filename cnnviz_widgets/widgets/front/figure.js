@@ -21,6 +21,7 @@ export class Figure {
   constructor(name, pressed, ...controls) {
     this.name = name;
     /** @type {Piece[]} */ this.pieces = [];
+    this.grown = false;
     this.unseen = false;
     this.retry = 0;
     this.inner = make("span", { className: "cnnviz-pieces" });
@@ -29,7 +30,9 @@ export class Figure {
     this.caption = make("figcaption", {});
     const extra = make("div", { className: "cnnviz-extra" }, ...controls);
     this.element = make("figure", { className: `cnnviz-figure cnnviz-${name}` }, this.frame, this.caption, extra);
-    this.frame.addEventListener("click", () => pressed(this));
+    this.frame.addEventListener("click", () => {
+      if (this.pieces.length || this.grown) pressed(this);
+    });
     this.resized = new ResizeObserver(() => this.paint());
     this.resized.observe(this.frame);
     this.density = new Density(() => this.paint());
@@ -48,11 +51,13 @@ export class Figure {
    */
   show({ pieces = [], caption, title, note = "", wrong = false }) {
     put(this.caption, caption);
-    this.caption.title = this.frame.title = title;
+    this.caption.title = title;
+    this.frame.title = pieces.length ? title : note;
     put(this.note, pieces.length ? "" : note);
     this.note.hidden = pieces.length > 0;
     this.note.classList.toggle("cnnviz-wrong", wrong);
-    this.frame.disabled = !pieces.length;
+    // Not `disabled`: who walks by keyboard would lose his place when a picture leaves.
+    this.frame.setAttribute("aria-disabled", String(!pieces.length));
     this.frame.setAttribute("aria-label", pieces.length ? `${caption}. ${title}` : `${caption}: ${note}`);
     this.pieces = pieces;
     this.inner.replaceChildren(
@@ -67,6 +72,7 @@ export class Figure {
   }
 
   large(on) {
+    this.grown = on;
     this.element.classList.toggle("cnnviz-large", on);
     this.frame.setAttribute("aria-expanded", String(on));
     this.paint();
@@ -95,7 +101,10 @@ export class Figure {
   }
 }
 
-/** The number of columns in which the pieces become largest, and the room that each then has. @param {Piece[]} pieces */
+/**
+ * The number of columns in which the pieces become largest, and the room that each then has.
+ * @param {Piece[]} pieces
+ */
 function layout(pieces, side, tall) {
   const labels = pieces.some((piece) => piece.label) ? LABEL : 0;
   let best = null;
