@@ -155,6 +155,16 @@ class OutlineView {
     if (at < 0) return;
     this.focus = this.scrollTo = at;
     if (this.found && !seen(this.tree, new Set(), this.found).includes(at)) change(this.model, { search: "" });
+    if (!this.found) this.unfoldAbove(at);
+  }
+
+  unfoldAbove(at) {
+    const folded = this.folded;
+    let found = false;
+    for (let up = this.tree.rows[at]?.parent ?? -1; up >= 0; up = this.tree.rows[up].parent) {
+      found = folded.delete(this.tree.rows[up].name) || found;
+    }
+    if (found) change(this.model, { folded: this.sorted(folded) });
   }
 
   get folded() {
@@ -227,11 +237,8 @@ class OutlineView {
 
   /** Back to the whole tree, with the row that the keyboard is at still in sight. */
   endSearch() {
-    const folded = this.folded;
-    for (let at = this.tree.rows[this.focus]?.parent ?? -1; at >= 0; at = this.tree.rows[at].parent) {
-      folded.delete(this.tree.rows[at].name);
-    }
-    change(this.model, { search: "", folded: this.sorted(folded) });
+    this.unfoldAbove(this.focus);
+    change(this.model, { search: "" });
   }
 
   walk(at, rest = REST) {
