@@ -13,7 +13,8 @@ import { coloured, drawSharp, offscreen } from "./front/paint.js";
 import { say } from "./front/words.js";
 
 const TRAITS = ["shown", "note", "tables"];
-const SIDE = 196; // Of the spectrum and of all kernels together, in CSS pixels, about.
+const SPECTRUM = 196; // Its side in CSS pixels, about.
+const KERNELS = 120; // The side of all kernels together, at most.
 const GAP = 4; // Between kernels.
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -104,8 +105,8 @@ function kernelsOf({ shape: [count, height, width], color, names, words, limit, 
       });
   const columns = Math.ceil(Math.sqrt(pictures.length));
   const rows = Math.ceil(pictures.length / columns);
-  const room = SIDE - GAP * (columns - 1);
-  const zoom = Math.max(1, Math.floor(Math.min(room / columns / width, (SIDE - (GAP + 16) * (rows - 1)) / rows / height)));
+  const room = KERNELS - GAP * (columns - 1);
+  const zoom = Math.max(1, Math.floor(Math.min(room / columns / width, (KERNELS - GAP * (rows - 1)) / rows / height)));
   const grid = make("div", { className: "cnnviz-kernels" });
   grid.style.gridTemplateColumns = `repeat(${columns}, max-content)`;
   for (const [i, picture] of pictures.entries()) {
@@ -137,7 +138,7 @@ function attribution(values, width, height, limit) {
 /** The power from -0.5 to 0.5 cycles per pixel, with ticks and the square that the stride can carry. */
 function spectrumOf({ cells, middle, size, reach, most, data }, table) {
   const values = floatsOf(data);
-  const zoom = Math.max(1, Math.round(SIDE / cells));
+  const zoom = Math.max(1, Math.round(SPECTRUM / cells));
   const side = cells * zoom;
   const canvas = make("canvas", {});
   drawSharp(canvas, offscreen(coloured(values, cells, cells, { lo: 0, hi: most, signed: false }, table)), side, side);
@@ -155,7 +156,10 @@ function spectrumOf({ cells, middle, size, reach, most, data }, table) {
     field.append(square);
   }
   for (const [limit, axis] of [[across, "left"], [down, "top"]]) {
-    for (const cycles of new Set([-0.5, -limit, 0, limit, 0.5])) {
+    // Across, numbers that would run into each other are left out; down there is always room.
+    const near = (apart) => axis === "left" && limit < 0.5 && apart * side < 44;
+    const inner = [...(near(2 * limit) ? [] : [-limit]), ...(near(limit) ? [] : [0]), limit];
+    for (const cycles of new Set([-0.5, ...inner, 0.5])) {
       const tick = make("span", { className: `cnnviz-tick cnnviz-${axis}`, textContent: `${cycles}`.replace("-", "−") });
       tick.style[axis] = `${at(cycles)}px`;
       field.append(tick);

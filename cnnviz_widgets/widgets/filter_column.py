@@ -40,7 +40,7 @@ class FilterColumn(ipw.VBox):
         selected: The chosen filter, or None.
         result: The `Filters` on the screen, in their order; None while they are computed.
         spectrum: Their `FilterSpectrum`; None while it is computed and for a transposed convolution.
-        tiles, card, menu: The widgets it is made of.
+        tiles, card, menu, words: The widgets it is made of.
     """
 
     layer = t.Unicode("")
@@ -56,11 +56,13 @@ class FilterColumn(ipw.VBox):
         self._quiet = threading.local()
         self._desk = Desk(engine.worker, lambda _concern, text: self.tiles.report("error", text))
         self.tiles, self.card = TileGrid(height=300), FilterCard()
-        self.menu = ipw.Dropdown(description="Layer", layout=ipw.Layout(width="100%", max_width="480px"))
-        self._words = ipw.HTML()
+        self.menu = ipw.Dropdown(
+            description="Layer", style={"description_width": "40px"}, layout=ipw.Layout(width="98%", max_width="480px")
+        )
+        self.words = ipw.HTML()
         head = ipw.HTML(f'<b style="{_INK}">{html.escape(engine.name)}</b>')
-        super().__init__([head, self.menu, self.tiles, self.card, self._words])
-        self.layout = ipw.Layout(flex="1 1 420px", min_width="300px")
+        super().__init__([head, self.menu, self.tiles, self.card, self.words])
+        self.layout = ipw.Layout(flex="1 1 350px", min_width="300px")
         if layer is not None:
             with self._quietly():
                 self.layer = layer
@@ -112,25 +114,30 @@ class FilterColumn(ipw.VBox):
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
-    @t.validate("layer")
-    def _known_layer(self, proposal: Any) -> str:
-        name, known = proposal["value"], self.engine.modules
-        if name and name not in known and name.rpartition("#")[0] not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "engine.layers lists them"
-            raise t.TraitError(f"no layer {name!r} in {self.engine.name}; {hint}")
-        return name
+    def check(self, name: str, value: Any) -> Any:
+        """The value of `layer`, `order` or `selected` if there is such a one here; else a TraitError says what is."""
+        if name == "layer":
+            known = self.engine.modules
+            if value and value not in known and value.rpartition("#")[0] not in known:
+                near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
+                hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "engine.layers lists them"
+                raise t.TraitError(f"no layer {value!r} in {self.engine.name}; {hint}")
+        elif name == "order":
+            if value not in get_args(Order):
+                near = difflib.get_close_matches(value, get_args(Order), n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(get_args(Order))}"
+                raise t.TraitError(f"no order {value!r}; {hint}")
+            if not self.can_sort(value):
+                raise t.TraitError(
+                    f"the filters of {self.layer} are not in colour, so they have no hue; take 'similarity'"
+                )
+        elif value is not None and self.result is not None and value >= len(self.result.weights):
+            raise t.TraitError(f"no filter {value}; those of {self.layer} go from 0 to {len(self.result.weights) - 1}")
+        return value
 
-    @t.validate("order")
-    def _known_order(self, proposal: Any) -> str:
-        name = proposal["value"]
-        if name not in get_args(Order):
-            near = difflib.get_close_matches(name, get_args(Order), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(get_args(Order))}"
-            raise t.TraitError(f"no order {name!r}; {hint}")
-        if not self.can_sort(name):
-            raise t.TraitError(f"the filters of {self.layer} are not in colour, so they have no hue; take 'similarity'")
-        return name
+    @t.validate("layer", "order", "selected")
+    def _known(self, proposal: Any) -> Any:
+        return self.check(proposal["trait"].name, proposal["value"])
 
     @t.observe("layer", "order", "selected")
     def _changed(self, change: Any) -> None:
@@ -183,7 +190,7 @@ class FilterColumn(ipw.VBox):
         if not found.parameters["transposed"]:
             self._spectrum = filter_spectrum(self.engine, found.layer, image=picture)
         self._show_card(_TRANSPOSED)
-        self._words.value = _words(self._spectrum)
+        self.words.value = _words(self._spectrum)
         self.tiles.report("done")
 
     def _hang(self, found: Filters) -> None:

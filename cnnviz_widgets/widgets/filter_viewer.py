@@ -114,6 +114,10 @@ class FilterViewer(ipw.HBox):
             column.wait(None if end is None else max(0.0, end - time.monotonic()))
         return self.result
 
+    @t.validate("layer", "order", "selected")
+    def _known(self, proposal: Any) -> Any:
+        return self.columns[0].check(proposal["trait"].name, proposal["value"])
+
     def _sort_others(self, change: Any) -> None:
         for column in self.columns[1:]:
             if column.can_sort(change["new"]):
