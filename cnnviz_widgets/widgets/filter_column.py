@@ -118,7 +118,7 @@ class FilterColumn(ipw.VBox):
         """The value of `layer`, `order` or `selected` if there is such a one here; else a TraitError says what is."""
         if name == "layer":
             known = self.engine.modules
-            if value and value not in known and value.rpartition("#")[0] not in known:
+            if value and value not in known and (value.rpartition("#")[0] or value) not in known:
                 near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "engine.layers lists them"
                 raise t.TraitError(f"no layer {value!r} in {self.engine.name}; {hint}")
