@@ -41,6 +41,7 @@ class OutlineView {
     this.el = el;
     this.id = `cnnviz-outline-${++outlines}`;
     this.focus = -1; // The row that the keyboard is at.
+    this.origin = -1; // Where it was when a search began, for as long as nobody walks among what is found.
     this.typed = "";
     /** @type {Map<number, HTMLElement>} rows that are elements now */ this.made = new Map();
     this.build();
@@ -143,7 +144,9 @@ class OutlineView {
   look() {
     const text = this.model.get("search");
     if (this.field.value !== text) this.field.value = text;
+    const before = this.found;
     this.found = find(this.tree, text);
+    if (!before) this.origin = this.focus;
     this.made.clear();
     this.list.replaceChildren();
     if (this.found?.hits.length && !this.found.kept.has(this.focus)) this.focus = this.found.hits[0];
@@ -183,6 +186,7 @@ class OutlineView {
     if (!element) return;
     const at = Number(element.dataset.at);
     this.focus = at;
+    this.origin = -1;
     const row = this.tree.rows[at];
     const folds = event.target.closest(".cnnviz-ol-twisty") && row.parts.length;
     if (folds) this.fold(row, isOpen(row, this.folded, this.found));
@@ -237,12 +241,14 @@ class OutlineView {
 
   /** Back to the whole tree, with the row that the keyboard is at still in sight. */
   endSearch() {
-    this.unfoldAbove(this.focus);
+    if (this.origin >= 0) this.focus = this.origin;
+    else this.unfoldAbove(this.focus);
     change(this.model, { search: "" });
   }
 
   walk(at, rest = REST) {
     this.focus = this.scrollTo = at;
+    this.origin = -1;
     this.choose(this.tree.rows[at], rest);
   }
 
@@ -324,7 +330,8 @@ class OutlineView {
     this.root.classList.toggle("cnnviz-wide", this.wide);
     this.shown = seen(tree, this.folded, this.found);
     // What is folded away takes the keyboard to what it is folded into.
-    while (this.focus >= 0 && !this.shown.includes(this.focus)) this.focus = tree.rows[this.focus].parent;
+    const hidden = () => this.shown.length > 0 && !this.shown.includes(this.focus);
+    while (this.focus >= 0 && hidden()) this.focus = tree.rows[this.focus].parent;
     if (this.focus < 0 && this.shown.length) this.focus = this.shown[0];
     put(this.caption, sent.network || "Layers");
     const total = sent.layers ?? 0;

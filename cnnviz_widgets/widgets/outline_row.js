@@ -94,7 +94,8 @@ function lineOf(tree, row) {
 /** All that is known of a row, exactly: its name, its figures, and how it is connected. @param {Row} row */
 export function tellsOf(row, share) {
   const parameters = row.parameters ? `${row.parameters.toLocaleString("en")} parameters` : "no parameters";
-  const sees = row.exact && `sees ${row.exact.replace(/(\d)x(\d)/g, "$1×$2")}`;
+  const exact = row.exact.replace(/(\d)x(\d)/g, "$1×$2");
+  const sees = exact && (row.sees === "?" ? `receptive field ${exact}` : `sees ${exact}`);
   const given = row.why || `gives ${row.output.replaceAll("×", " × ")}`;
   const facts = [given, parameters, sees, percent(share)].filter(Boolean);
   const out = [`${row.name}  ${row.kind}`, facts.join(" · ")];

@@ -447,10 +447,25 @@ def test_escape_ends_the_search_where_the_keyboard_is(mount: Mount):
     assert (view.widget.search, view.find("input[type=search]").input_value()) == ("", "")
     assert focused(view) == "layer4.2.conv2"
     expect(row(view, "layer4.2.conv2")).to_be_in_viewport()
-    look_for(view, "fc")
+
+
+@pytest.mark.parametrize("text", ["bn2", "zebra"])
+def test_a_search_given_up_leaves_the_keyboard_where_it_was(mount: Mount, text: str):
+    view = mount(outline_of())
+    press(view, "End", "Enter")
+    before = list(view.widget.folded)
+    look_for(view, text)
     view.find("input[type=search]").press("Escape")
     view.settle()
-    assert view.widget.search == "" and "conv1" in [*shown(view), *view.widget.rows["name"][:1]]
+    assert (view.widget.search, focused(view), view.widget.folded) == ("", "fc", before)
+
+
+def test_an_unknown_receptive_field_is_said_with_its_reason(mount: Mount):
+    outline = outline_of("squeezenet")
+    unknown = {"sees": ["?"] * 67, "exact": ["unknown: sort is not followed"] * 67}
+    outline.set_trait("rows", {**outline.rows, **unknown})
+    view = mount(outline)
+    assert "receptive field unknown: sort is not followed" in view.find(".cnnviz-ol-facts").inner_text()
 
 
 def test_a_slash_goes_to_the_search_and_enter_takes_the_first_hit(mount: Mount):
