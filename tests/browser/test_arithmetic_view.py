@@ -216,6 +216,14 @@ def test_the_bar_of_a_sum_is_as_long_as_its_share_and_on_its_side(mount: Mount):
         assert (bar["x"] if value > 0 else bar["x"] + bar["width"]) == pytest.approx(zero, abs=0.1)
 
 
+def test_on_a_narrow_page_a_sum_of_3x3_patches_needs_no_sideways_scrolling(mount: Mount):
+    view = shown(mount, arithmetic(), viewport={"width": 800, "height": 600})
+    wide, room = view.page.evaluate(
+        "() => { const rows = document.querySelector('.cnnviz-rows'); return [rows.scrollWidth, rows.clientWidth]; }"
+    )
+    assert wide <= room
+
+
 # More, pinned, none.
 
 
