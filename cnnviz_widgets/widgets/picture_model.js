@@ -1,4 +1,4 @@
-/** What the front end of PictureSource remembers for a model: the camera, the thumbnails that came, the line to Python. */
+/** What the front end of PictureSource remembers: the camera, the thumbnails that came, the line to the kernel. */
 
 import { Camera } from "./front/camera.js";
 import { bytesOf, change, Link } from "./front/link.js";

@@ -36,8 +36,8 @@ export class Camera {
     const attempt = ++this.attempt;
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error(
-        `A camera needs a secure page: https, or http on localhost. This page is at ${location.origin}, so the browser ` +
-          "does not offer one.",
+        "A camera needs a secure page: https, or http on localhost. " +
+          `This page is at ${location.origin}, so the browser does not offer one.`,
       );
     }
     const stream = await navigator.mediaDevices.getUserMedia({ video: WANTED_VIDEO, audio: false }).catch((error) => {
@@ -128,7 +128,7 @@ export class Camera {
     pen.drawImage(video, left, top, side, side, 0, 0, size, size);
   }
 
-  /** JPEG at once: a tenth of the raw pixels' bytes for a millisecond, where `toBlob` waits a frame for an idle page. */
+  /** JPEG at once: a tenth of the raw pixels' bytes for a millisecond or two; `toBlob` waits 17 for an idle page. */
   async encode() {
     const text = atob(this.canvas.toDataURL("image/jpeg", 0.9).split(",")[1]);
     const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
@@ -143,7 +143,8 @@ function release(stream) {
 /** What kept the camera from starting. @param {DOMException} error */
 function inWords(error) {
   const words = {
-    NotAllowedError: "The camera was not allowed. Allow it for this page beside the browser's address, then start it again.",
+    NotAllowedError:
+      "The camera was not allowed. Allow it for this page beside the browser's address, then start it again.",
     SecurityError: "The browser does not let this page use a camera.",
     NotFoundError: "This computer has no camera, or it is switched off.",
     OverconstrainedError: "No camera gives the pictures that are wanted.",

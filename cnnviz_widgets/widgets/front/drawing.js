@@ -2,7 +2,9 @@
 
 import { clamp, keysHelp, make, put } from "./elements.js";
 
-const INKS = { Black: "#000000", White: "#ffffff", Red: "#e53935", Yellow: "#fdd835", Green: "#43a047", Blue: "#1e88e5" };
+const INKS = {
+  Black: "#000000", White: "#ffffff", Red: "#e53935", Yellow: "#fdd835", Green: "#43a047", Blue: "#1e88e5",
+};
 const WIDEST = 64;
 const BOARD_KEYS = [
   ["← ↑ → ↓", "move the pen (Shift: by 16)"], ["Space", "put the pen down, lift it"], ["[ ]", "width"],
