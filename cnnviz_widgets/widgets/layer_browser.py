@@ -179,7 +179,7 @@ class LayerBrowser(ipw.VBox):
         self.outline.observe(lambda change: change["new"] and self._set(layer=change["new"]), "selected")
         self.tiles.observe(lambda change: change["new"] is not None and self._choose(change["new"]), "selected")
         self.tiles.observe(lambda change: change["new"] and self._pick(change["new"]), "picked")
-        self.tiles.observe(lambda change: change["new"] and self._point(change["new"]), "pointed")
+        self.tiles.observe(lambda change: self._point(change["new"]), "pointed")
         self.card.observe(lambda change: self._set(projection=change["new"]), "projection_method")
         self.source.on_picture(self._pictured)
         self.source.observe(lambda change: self._switched(change["new"]), "live")
@@ -260,9 +260,9 @@ class LayerBrowser(ipw.VBox):
             self._set(position=(cell["y"], cell["x"]))
 
     def _point(self, cell: dict[str, int]) -> None:
-        """The mouse is over a value: show its arithmetic, unless one is pinned."""
+        """The mouse is over a value: show its arithmetic, and when it has left that of the chosen value again."""
         if self.view == "maps" and not self._sum.pinned:
-            self._ask_sum(Unit(self.layer, cell["channel"], cell["y"], cell["x"]))
+            self._ask_sum(Unit(self.layer, cell["channel"], cell["y"], cell["x"]) if cell else None)
 
     def _pictured(self, picture: Any, kind: str) -> None:
         if kind == "camera":
@@ -363,7 +363,7 @@ class LayerBrowser(ipw.VBox):
             try:
                 make()
             except (LookupError, ValueError, TypeError) as error:  # what a layer cannot have is said in its place
-                self.card.fail(part, str(error))
+                self.card.fail(part, str(error), **({"method": method} if part == "projection" else {}))
 
     def _show_sum(self, picture: Image.Image, unit: Unit) -> None:
         try:
