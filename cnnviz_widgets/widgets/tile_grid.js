@@ -55,6 +55,7 @@ class View {
     this.stale = true; // More has to be drawn than the canvas.
     this.goal = model.get("first"); // The place to scroll to, or null.
     this.mine = -1; // The `first` that this view said itself.
+    this.shown = model.get("seen").length > 0; // Whether the selected tile need not be brought into sight.
     this.painter = new Painter();
     this.build();
     this.listen();
@@ -142,7 +143,8 @@ class View {
 
   changed(trait) {
     if (trait === "layer") this.hover = null;
-    if (trait === "selected" || trait === "order") this.shown = false; // The selected tile is to be in sight.
+    if (trait === "selected" || trait === "order") this.shown = false;
+    if (trait === "order" && this.selected() === null) this.goal = 0; // The first ones are why one sorts.
     if (trait === "first" && this.model.get("first") !== this.mine) this.goal = this.model.get("first");
     if (trait === "status" || trait === "error") this.report.renew();
     this.schedule(trait !== "tiles");
@@ -337,7 +339,7 @@ class View {
       this.scrollTo(Math.floor(anchor.place / wall.columns) * wall.down - anchor.offset);
     }
     const selected = this.selected();
-    if (this.shown === false && selected !== null) {
+    if (!this.shown && selected !== null) {
       this.scrollTo(reveal(wall, this.places[selected], scroller.scrollTop, seen));
     }
     this.shown = true;
@@ -409,7 +411,7 @@ class View {
     if (!model.get("locked")) return null;
     const known = this.ends;
     if (known?.layer !== layer) {
-      const [lo, hi] = [Math.min(...layer.lo), Math.max(...layer.hi)];
+      const [lo, hi] = [layer.lo.reduce((a, b) => Math.min(a, b)), layer.hi.reduce((a, b) => Math.max(a, b))];
       this.ends = { layer, lo, hi, signed: layer.signed };
     }
     return scaleOf(this.ends, model.get("scale"));

@@ -317,6 +317,9 @@ def test_a_click_selects_the_tile_and_picks_the_cell_and_one_under_the_map_only_
     view.find(CANVAS).click(position={"x": left + 5, "y": upper + page.height + 8})
     view.settle()
     assert (view.widget.selected, view.widget.picked) == (6, {"channel": 4, "y": 1, "x": 6})
+    view.page.keyboard.press("ArrowRight")
+    view.settle()
+    assert view.widget.selected == 7, "and the keyboard goes on from there"
 
 
 def test_what_is_pointed_at_is_told_only_while_somebody_wants_to_know(mount: Mount):
@@ -468,6 +471,20 @@ def test_the_selected_tile_stays_in_sight_when_the_order_or_the_size_changes(mou
     view.page.set_viewport_size({"width": 700, "height": 900})
     view.settle()
     assert in_sight(place) and abs(Page(view, MANY).corner(place)[1] - before) < 2, "and keeps its height"
+
+
+def test_a_tile_that_was_selected_before_the_wall_was_shown_is_in_sight(mount: Mount):
+    view = mount(grid_of(MANY, traits={"selected": 1500}))
+    _, upper = Page(view, MANY).corner(1500)
+    assert 0 <= upper < view.find(WALL).evaluate("(el) => el.clientHeight")
+
+
+def test_who_sorts_without_a_selection_sees_the_first_ones(mount: Mount):
+    view = mount(grid_of(MANY, traits={"first": 1000}))
+    assert Page(view, MANY).top > 0
+    view.page.get_by_label("Order").select_option("activation")
+    view.settle()
+    assert Page(view, MANY).top == 0
 
 
 def test_the_place_is_told_and_python_can_scroll(mount: Mount):
@@ -643,7 +660,7 @@ def test_live_frames_send_only_what_is_seen_in_one_byte_each(mount: Mount):
     colours_near(page.cells(511), maps[0], scale_of(maps[0], False), 1)
 
 
-def test_64_mebibytes_are_kept_and_a_layer_that_came_before_is_still_there(mount: Mount):
+def test_a_layer_that_came_before_is_still_there(mount: Mount):
     view = mount(grid_of(MANY, key="a"))
     for _ in range(3):
         rest(view)
@@ -653,7 +670,25 @@ def test_64_mebibytes_are_kept_and_a_layer_that_came_before_is_still_there(mount
     view.widget.show(MANY, key="a")
     for _ in range(3):
         rest(view)
-    assert len(view.sent("need")) == asked, "the very same maps are not asked for again"
+    assert asked and len(view.sent("need")) == asked, "the very same maps are not asked for again"
+
+
+def test_what_was_not_seen_for_longest_goes_when_the_store_is_full(mount: Mount):
+    grid = grid_of(np.ones((1024, 64, 64), np.float32))  # 4 MiB, a byte each.
+    full = "const STORE = 64 * 2 ** 20;"
+    assert full in str(grid._esm)
+    grid._esm = str(grid._esm).replace(full, "const STORE = 2.5 * 2 ** 20;")
+    view = mount(grid)
+    for _ in range(3):
+        rest(view)
+    for share in (0.5, 1, 0):
+        view.custom.clear()
+        view.find(WALL).evaluate("(el, share) => { el.scrollTop = share * el.scrollHeight; }", share)
+        for _ in range(3):
+            rest(view)
+    assert 0 in {channel for message in view.sent("need") for channel in message["channels"]}
+    assert len(view.sent("need")) < 10, "and tiles do not push each other out for ever"
+    assert (view.pixels()[..., 3] == 255).mean() > 0.4
 
 
 # Without a kernel.

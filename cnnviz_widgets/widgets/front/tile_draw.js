@@ -18,7 +18,7 @@ export function styleOf(element, density) {
 /**
  * @param {CanvasRenderingContext2D} pen
  * @param {Box} box
- * @param {{ pixels: HTMLCanvasElement, cells: number, lines: number } | null} map
+ * @param {{ pixels: CanvasImageSource, cells: number, lines: number } | null} map
  *   its pixels, and how many of them cover the box: the last ones of a coarse map reach over the edge
  * @param {Style} style
  */
