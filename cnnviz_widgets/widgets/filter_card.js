@@ -156,11 +156,11 @@ function spectrumOf({ cells, middle, size, reach, most, data }, table) {
     field.append(square);
   }
   for (const [limit, axis] of [[across, "left"], [down, "top"]]) {
-    // Across, numbers that would run into each other are left out; down there is always room.
-    const near = (apart) => axis === "left" && limit < 0.5 && apart * side < 44;
+    // Numbers that would run into each other are left out.
+    const near = (apart) => limit < 0.5 && apart * side < (axis === "left" ? 44 : 14);
     const inner = [...(near(2 * limit) ? [] : [-limit]), ...(near(limit) ? [] : [0]), limit];
     for (const cycles of new Set([-0.5, ...inner, 0.5])) {
-      const tick = make("span", { className: `cnnviz-tick cnnviz-${axis}`, textContent: `${cycles}`.replace("-", "−") });
+      const tick = make("span", { className: `cnnviz-tick cnnviz-${axis}`, textContent: say(cycles, 3).replace("-", "−") });
       tick.style[axis] = `${at(cycles)}px`;
       field.append(tick);
     }
@@ -174,7 +174,7 @@ function spectrumOf({ cells, middle, size, reach, most, data }, table) {
   });
   canvas.addEventListener("pointerleave", () => put(readout, usual));
   const figure = make("figure", { className: "cnnviz-with-ticks" }, field,
-    make("figcaption", {}, "cycles per pixel, across and down", make("br", {}), readout));
+    make("figcaption", {}, "cycles per pixel", make("br", {}), readout));
   canvas.setAttribute("role", "img");
   const carried = across < 0.5 || down < 0.5 ? `; the stride carries up to ${across} across, ${down} down` : "";
   canvas.setAttribute("aria-label", `power spectrum, −0.5 to 0.5 cycles per pixel${carried}`);

@@ -55,7 +55,7 @@ class FilterColumn(ipw.VBox):
         self._spectrum: FilterSpectrum | None = None
         self._quiet = threading.local()
         self._desk = Desk(engine.worker, lambda _concern, text: self.tiles.report("error", text))
-        self.tiles, self.card = TileGrid(height=300), FilterCard()
+        self.tiles, self.card = TileGrid(height=300, tile_size=56), FilterCard()
         self.menu = ipw.Dropdown(
             description="Layer", style={"description_width": "40px"}, layout=ipw.Layout(width="98%", max_width="480px")
         )

@@ -231,7 +231,7 @@ def test_what_cannot_be_meant_is_an_error_and_changes_nothing(viewer: FilterView
     with pytest.raises(TypeError, match="network 2 is str; wanted an Engine"):
         FilterViewer(engine, "alexnet")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ImageError):
-        FilterViewer(engine, image="no such file.png")
+        FilterViewer(engine, image=np.zeros((4, 4, 7)))
 
 
 def test_handlers_return_at_once_and_the_newest_layer_wins(engine: Engine) -> None:
