@@ -152,8 +152,8 @@ def _read(engine: Engine, layer: str, x: Tensor) -> Convolution:
         raise ValueError(f"layer {layer!r} ({row.kind}) does {does}; {_near(engine, layer, x)}")
     into, weight, bias, stride, padding, dilation, transposed, _, groups = found.calls[0]
     own, added = weight.detach().clone(), None if bias is None else bias.detach().clone()
-    return Convolution(layer, module, received, into, own, added, tuple(stride), tuple(padding), tuple(dilation),
-                       transposed, groups)  # fmt: skip
+    both = [tuple(value) * (2 // len(value)) for value in (stride, padding, dilation)]  # "valid" padding comes as (0,)
+    return Convolution(layer, module, received, into, own, added, both[0], both[1], both[2], transposed, groups)
 
 
 class _Found(TorchDispatchMode):
