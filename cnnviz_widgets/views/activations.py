@@ -137,8 +137,8 @@ def _bars(ax: Axes, result: Activations, chosen: Sequence[int]) -> None:
     ax.set_ylim(len(chosen) - 0.4, -0.6)
     ax.set_yticks(rows, [str(c) for c in chosen], color=INK, fontsize=size)
     ax.bar_label(ax.containers[0], [f"{v:.3g}" for v in values], padding=2, color=INK, fontsize=size)  # pyright: ignore[reportArgumentType]
-    ax.tick_params(axis="x", colors=MUTED, labelsize=8)
-    ax.tick_params(axis="y", left=False)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
+    ax.set_xticks([])
+    ax.tick_params(left=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
     ax.set_facecolor("none")
