@@ -405,10 +405,10 @@ class View {
     if (model.get("pointing")) this.tell(spot);
   }
 
-  /** The scale that all tiles share, or null. */
+  /** The scale that all tiles share, or null. Single values always do: alone, each would be its own maximum. */
   common() {
     const { layer, model } = this;
-    if (!model.get("locked")) return null;
+    if (!model.get("locked") && layer.width * layer.height > 1) return null;
     const known = this.ends;
     if (known?.layer !== layer) {
       const [lo, hi] = [layer.lo.reduce((a, b) => Math.min(a, b)), layer.hi.reduce((a, b) => Math.max(a, b))];
@@ -472,7 +472,7 @@ class View {
     this.readout.show(spot ? this.read(spot) : [], layer ? HINT : "");
     const scale = this.common() ?? (spot ? this.scale(spot.channel) : null);
     const locked = this.model.get("locked");
-    const what = locked ? "one scale for all" : spot ? `scale of channel ${spot.channel}` : "each its own scale";
+    const what = this.common() ? "one scale for all" : spot ? `scale of channel ${spot.channel}` : "each its own scale";
     const now = [layer, this.table, scale?.lo, scale?.hi, what];
     if (this.barred && now.every((value, i) => value === this.barred[i])) return;
     this.barred = now;

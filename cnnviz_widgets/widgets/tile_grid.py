@@ -31,7 +31,8 @@ class TileGrid(Coloured, Reporting):
     """A wall of maps, one tile for each channel, that is walked with the arrow keys and read with the mouse.
 
     Maps with values below zero get diverging colours about zero, others sequential ones from zero up. Each tile has a
-    scale of its own, or all share one (`locked`), so that bright means the same everywhere.
+    scale of its own, or all share one (`locked`), so that bright means the same everywhere. The single values of a
+    vector layer always share one.
 
     A click selects a tile and picks the cell under it. By keyboard: arrows walk from tile to tile, Shift with arrows
     from cell to cell inside the tile, Enter picks the cell (without one: the strongest of the tile).

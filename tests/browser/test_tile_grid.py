@@ -259,10 +259,13 @@ def test_an_empty_wall_says_so_and_asks_for_nothing(mount: Mount):
     assert view.page.get_by_text("No maps yet.").is_visible()
 
 
-def test_a_vector_layer_is_a_wall_of_single_cells(mount: Mount):
+def test_a_vector_layer_is_a_wall_of_single_cells_that_share_one_scale(mount: Mount):
     scores = RNG.standard_normal((1000, 1, 1)).astype(np.float32)
     view = mount(grid_of(scores))
     page = Page(view, scores)
+    for place in (0, 11):
+        colours_near(page.cells(place), scores[place], scale_of(scores, True), 1)
+    assert view.find(".cnnviz-what").inner_text() == "one scale for all"
     assert float(re.search(r"value (\S+)", page.hover(5)).group(1)) == pytest.approx(scores[5, 0, 0], rel=0.01)  # type: ignore[union-attr]
 
 

@@ -44,14 +44,15 @@ export function drawRing(pen, box, style) {
 
 /** @param {string | undefined} name @param {Style} style */
 export function drawNumber(pen, { left, upper, width, height }, channel, name, selected, style) {
-  pen.font = `${selected ? 700 : 400} ${11 * style.density}px ${style.font}`;
+  const font = `${11 * style.density}px ${style.font}`;
+  pen.font = `${selected ? 700 : 400} ${font}`;
   pen.textBaseline = "top";
   pen.fillStyle = selected ? style.accent : style.ink;
   const y = upper + height + Math.round(5 * style.density);
   pen.fillText(String(channel), left, y);
   if (!name) return;
   const from = pen.measureText(`${channel} `).width;
-  pen.fillStyle = style.faint;
+  [pen.font, pen.fillStyle] = [font, style.faint];
   pen.fillText(shortened(pen, name, width - from), left + from, y);
 }
 

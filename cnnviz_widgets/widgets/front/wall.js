@@ -21,7 +21,8 @@ const LARGEST = 256; // Of tiles whose size is chosen here.
  */
 export function wallOf(layer, room, size) {
   if (size) return built(layer, room, sides(layer, size));
-  const most = clamp(Math.round(room.width / 105), 3, 8);
+  // A single value needs no more room than its number.
+  const most = layer.width * layer.height > 1 ? clamp(Math.round(room.width / 105), 3, 8) : Math.ceil(room.width / 52);
   for (let columns = 1; columns < most; columns++) {
     const wall = inColumns(layer, room, columns);
     if (wall.total <= room.height) return wall;
