@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from cnnviz_widgets.engine import Cancelled, Engine, current_job
 from cnnviz_widgets.engine.shadow import shadow
-from cnnviz_widgets.results import PixelMap, Unit
-from tests.engine.every_method import METHODS
+from cnnviz_widgets.results import Unit
+from tests.engine.every_method import LOOKS, METHODS
 from tests.engine.nets import CLASSES, TRANSFORM, Fuse, Messy, messy, plain
 from tests.engine.snapshot import snapshot
 
@@ -28,8 +28,12 @@ def engine_of(net: nn.Module, **options: Any) -> Engine:
     return Engine(net, transform=TRANSFORM, categories=CLASSES, **options)
 
 
+EVERY = {**METHODS, **LOOKS}
+
+
 def raw(result: Any) -> bytes:
-    return result.values.tobytes() + (b"" if isinstance(result, PixelMap) else result.raw.tobytes())
+    """All arrays of a result."""
+    return b"".join(value.tobytes() for value in vars(result).values() if isinstance(value, np.ndarray))
 
 
 def test_all_twelve_methods_are_among_those_tested() -> None:
@@ -39,12 +43,12 @@ def test_all_twelve_methods_are_among_those_tested() -> None:
     }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_method_leaves_the_module_as_it_was_and_sees_its_eval_mode(name: str, picture: Image.Image) -> None:
     net = messy()
     still = engine_of(copy.deepcopy(net).eval())
     before = snapshot(net)
-    assert raw(METHODS[name](engine_of(net), picture)) == raw(METHODS[name](still, picture))
+    assert raw(EVERY[name](engine_of(net), picture)) == raw(EVERY[name](still, picture))
     assert snapshot(net) == before
 
 
@@ -73,7 +77,7 @@ def test_the_picture_stays_as_it_was(kind: str, picture: Image.Image) -> None:
     }[kind]
     before = snapshot(given)
     engine = engine_of(messy())
-    for method in METHODS.values():
+    for method in EVERY.values():
         method(engine, given)
     assert snapshot(given) == before
 
@@ -87,7 +91,7 @@ def _raise(error: type[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("error", [Boom, KeyboardInterrupt])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_error_in_the_middle_leaves_the_module_as_it_was(
     name: str, error: type[BaseException], picture: Image.Image
 ) -> None:
@@ -95,16 +99,16 @@ def test_an_error_in_the_middle_leaves_the_module_as_it_was(
     engine = engine_of(net)
     before = snapshot(net)
     net.fuse.light(10**9, lambda: None)
-    whole = raw(METHODS[name](engine, picture))
+    whole = raw(EVERY[name](engine, picture))
     looks = net.fuse.looks
     for after in sorted({0, 1, looks // 2, looks - 1}):
         engine.cache.clear()
         net.fuse.light(after, lambda: _raise(error))
         with pytest.raises(error):
-            METHODS[name](engine, picture)
+            EVERY[name](engine, picture)
         net.fuse.put_out()
         assert snapshot(net) == before, after
-    assert raw(METHODS[name](engine, picture)) == whole  # and the engine works on
+    assert raw(EVERY[name](engine, picture)) == whole  # and the engine works on
 
 
 @pytest.mark.parametrize("error", [Boom, KeyboardInterrupt])
@@ -123,7 +127,7 @@ def test_an_error_in_a_user_s_hook_leaves_the_module_as_it_was(
     assert snapshot(net) == before
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_cancelled_job_leaves_the_module_as_it_was(name: str, picture: Image.Image) -> None:
     net = messy()
     engine = engine_of(net, batch_size=1)
@@ -135,7 +139,7 @@ def test_a_cancelled_job_leaves_the_module_as_it_was(name: str, picture: Image.I
         job.cancel()
 
     net.fuse.light(0, stop)
-    job = engine.worker.submit(lambda: METHODS[name](engine, picture))
+    job = engine.worker.submit(lambda: EVERY[name](engine, picture))
     with pytest.raises(Cancelled):
         job.wait(60)
     assert job.state == "cancelled"
