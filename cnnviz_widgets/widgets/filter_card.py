@@ -122,7 +122,7 @@ def _numbers(found: Filters, spectrum: FilterSpectrum | None, filter: int | None
         rank = 1 + int((norms > norms[filter]).sum())
         rows.append(["by length", f"{rank}. of {len(norms)}", ""])
     if spectrum is not None and tuple(spectrum.parameters["stride"]) != (1, 1):
-        shares = [("energy that aliases", spectrum.aliasing), ("of its response", spectrum.response_aliasing)]
+        shares = [("energy that aliases", spectrum.aliasing), ("response that aliases", spectrum.response_aliasing)]
         for what, values in shares:
             if values is not None:
                 own = values.mean() if filter is None else values[filter]

@@ -170,7 +170,7 @@ def test_a_picture_adds_the_aliasing_of_responses_and_can_be_another_one(engine:
     expected = filter_spectrum(engine, image=PICTURE).response_aliasing
     assert viewer.spectrum is not None and viewer.spectrum.response_aliasing is not None and expected is not None
     np.testing.assert_array_equal(viewer.spectrum.response_aliasing, expected)
-    assert [what for what, *_ in viewer.columns[0].card.shown["numbers"]][-1] == "of its response"
+    assert [what for what, *_ in viewer.columns[0].card.shown["numbers"]][-1] == "response that aliases"
     assert f"{100 * expected.mean():.1f} %" in viewer.columns[0].words.value
     viewer.image = None
     viewer.wait(30)
