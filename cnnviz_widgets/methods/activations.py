@@ -14,8 +14,8 @@ from torch import Tensor
 from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Layer
 from cnnviz_widgets.engine.cache import key_of
-from cnnviz_widgets.methods.common import method, to_array
 from cnnviz_widgets.engine.targets import check_unit
+from cnnviz_widgets.methods.common import method, to_array
 from cnnviz_widgets.methods.layer_values import as_maps, field_numbers, layer_maps, row_of
 from cnnviz_widgets.methods.placing import place_maps
 from cnnviz_widgets.results import ActivationMask, Activations, Predictions, Unit
