@@ -109,9 +109,9 @@ class LayerBrowser(ipw.VBox):
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
         self._stream = Stream(engine.worker, self._frame, self.source.done, self._places.complain)
+        super().__init__([self._places])
         with self._quietly():
             self.layer, self.channel = layer or "", channel
-        super().__init__([self._places])
         self._connect()
         self.add_class("cnnviz-layer-browser")
         self.image = image
