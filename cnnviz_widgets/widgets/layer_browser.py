@@ -190,7 +190,7 @@ class LayerBrowser(ipw.VBox):
     def _known_layer(self, proposal: Any) -> str:
         name = proposal["value"]
         known = self._table if self._table is not None else self.engine.modules
-        if name and name not in known and name.rpartition("#")[0] not in known:
+        if name and not {name, name.rpartition("#")[0] or name} & set(known):
             near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "engine.layers lists them"
             raise t.TraitError(f"no layer {name!r} in {self.engine.name}; {hint}")
