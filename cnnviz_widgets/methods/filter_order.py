@@ -36,7 +36,6 @@ def by_similarity(weights: Weights) -> NDArray[np.int64]:
     lengths = np.linalg.norm(flat, axis=1, keepdims=True)
     unit = flat / np.where(lengths > 0, lengths, 1)
     away = np.sqrt(np.clip(2 - 2 * (unit @ unit.T), 0, None))
-    away[away < 1e-6] = 0  # rounding must not tell a filter from its double
     return _untangled(_nearest_next(away, int(by_norm(weights)[0])), away)
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
 
 from cnnviz_widgets.engine import Engine
+from cnnviz_widgets.methods.convolution import convolutions, find_convolution
 from cnnviz_widgets.methods.filter_order import by_hue, by_norm, by_similarity
 from cnnviz_widgets.methods.filters import filter_spectrum, filters
 from cnnviz_widgets.models import Preprocessing
@@ -284,6 +285,10 @@ def test_nothing_of_the_users_module_changes_and_training_on_is_seen() -> None:
     assert (new - old != 0).sum() == 1 and new[3, 1, 0, 2] == pytest.approx(old[3, 1, 0, 2] + 1)
 
 
+def test_the_weights_of_a_parametrised_convolution_are_not_taken_for_a_layer() -> None:
+    assert convolutions(Engine(messy(), transform=RGB, device="cpu")) == ["conv", "normed", "spectral"]
+
+
 # Orders.
 
 
@@ -334,6 +339,19 @@ def test_a_walk_along_a_line_finds_the_line_again() -> None:
     weights = np.stack([np.cos(angles), np.sin(angles)], 1)[:, :, None, None]
     weights[angles.argmin()] *= 2  # the strongest is where the walk starts
     assert (by_similarity(weights) == np.argsort(angles)).all()
+
+
+def test_no_stretch_of_the_walk_could_be_turned_round_to_make_it_shorter() -> None:
+    def length(order: NDArray[np.int64]) -> float:
+        return float(np.linalg.norm(np.diff(unit[order], axis=0), axis=1).sum())
+
+    weights = RNG.normal(size=(24, 1, 2, 2))
+    unit = weights.reshape(24, -1) / np.linalg.norm(weights.reshape(24, -1), axis=1, keepdims=True)
+    order = by_similarity(weights)
+    for i in range(1, 24):
+        for j in range(i + 2, 25):
+            turned = np.concatenate([order[:i], order[i:j][::-1], order[j:]])
+            assert length(turned) > length(order) - 1e-8
 
 
 def test_a_walk_is_shorter_than_that_in_order_of_index_and_takes_filters_of_zeros() -> None:
@@ -460,8 +478,6 @@ def test_a_single_tap_aliases_what_a_stride_drops_stride_1_nothing_and_zeros_not
     ],
 )
 def test_the_response_is_that_of_the_layer_itself_at_every_position(settings: dict[str, Any]) -> None:
-    from cnnviz_widgets.methods.convolution import find_convolution
-
     engine = engine_of(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 3, **settings))
     x = engine.prepare(image())
     dense = find_convolution(engine, "1", x).dense()
