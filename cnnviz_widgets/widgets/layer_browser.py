@@ -33,6 +33,7 @@ from cnnviz_widgets.widgets.picture_source import PictureSource
 from cnnviz_widgets.widgets.tile_grid import TileGrid
 from cnnviz_widgets.widgets.unit_card import PROJECTIONS, UnitCard
 
+AHEAD = 3  # frames of the camera on their way: the newest is worked on, and the way from the browser costs no time
 SLOWLY = 0.5  # seconds between two looks of the camera at what need not follow each frame
 
 
@@ -105,7 +106,7 @@ class LayerBrowser(ipw.VBox):
         self._slow = 0.0  # when the camera's slow part was last looked at
         self.arithmetic: Arithmetic | None = None
         self.outline, self.tiles, self.card = LayerOutline(), TileGrid(), UnitCard()
-        self.source, self._sum = PictureSource(pictures), ArithmeticView()
+        self.source, self._sum = PictureSource(pictures, ahead=AHEAD), ArithmeticView()
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
         self._stream = Stream(engine.worker, self._frame, self.source.done, self._places.complain)
@@ -228,7 +229,8 @@ class LayerBrowser(ipw.VBox):
             case "channel":
                 with self._quietly():
                     self.position = None
-                self.tiles.selected = self.channel
+                if self._maps is not None and self._maps.layer == self.layer:  # else it follows when the tiles hang
+                    self.tiles.selected = self.channel
                 self._ask_card()
             case "position":
                 self._ask_card()
@@ -329,12 +331,12 @@ class LayerBrowser(ipw.VBox):
             found = activations(self.engine, picture, layer)
             shown = filters(self.engine, layer) if view == "filters" else found
         checkpoint()
-        self._maps, self._shown = found, shown
         if isinstance(shown, Filters):
             self.tiles.pointing = False
             show_filters(self.tiles, shown)
         else:
             self._show_maps(shown)
+        self._maps, self._shown = found, shown
         with self._quietly():
             if self.channel is None or self.channel >= len(found.maps):
                 self.channel = int(found.ranking()[0])

@@ -71,6 +71,13 @@ def test_the_chosen_layer_and_channel_are_shown_everywhere(browser: LayerBrowser
     assert "error" in browser.card.filter  # a Fire module has no filters of its own
 
 
+def test_layer_and_channel_are_chosen_together_whatever_hung_there_before(browser: LayerBrowser) -> None:
+    browser.layer, browser.channel = "features.10", 369  # the first convolution has 64 channels only
+    browser.wait(60)
+    assert browser.unit == Unit("features.10", 369)
+    assert browser.tiles.selected == browser.card.unit["channel"] == 369
+
+
 def test_another_layer_costs_one_forward_pass_and_coming_back_costs_none(
     browser: LayerBrowser, passes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
