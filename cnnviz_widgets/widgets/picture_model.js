@@ -20,7 +20,7 @@ export class Source {
   attach(model) {
     this.model = model;
     this.camera = new Camera({
-      look: () => ({ size: model.get("size"), mirror: model.get("mirror") }),
+      look: () => ({ size: model.get("size"), mirror: model.get("mirror"), ahead: model.get("ahead") }),
       send: (content, buffers) => model.send({ ...content, page: this.me }, undefined, buffers),
       changed: () => this.changed(),
       lost: (words) => this.fail(words),
@@ -104,8 +104,8 @@ export class Source {
       this.followCamera();
     }
     if (content.type === "done") {
-      this.camera.answer(content.number);
-      for (const view of this.views) view.gate.answer(content.number);
+      this.camera.answer(content.numbers);
+      for (const view of this.views) view.gate.answer(content.numbers);
     }
     if (content.type === "thumbnail") {
       const data = bytesOf(buffers[0]);

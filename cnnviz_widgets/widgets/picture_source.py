@@ -1,7 +1,8 @@
 """`PictureSource`: four ways to hand a picture to a network: choose one, open a file, draw, or use the camera.
 
-The browser sends files, drawings and frames of the camera as encoded bytes. A frame is sent only after the last one was
-worked off (`done`), and what was filmed in between is dropped: so the newest always wins, however slow the network is.
+The browser sends files, drawings and frames of the camera as encoded bytes. A frame is sent only while no
+more than `ahead` are without an answer (`done`), and what is filmed in between is dropped: so the newest always wins,
+however slow the network is.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class PictureSource(Publishing):
     """A small preview and four buttons: a list of pictures, a file, a drawing board, and the camera.
 
     Files can also be dropped on it or pasted. The camera's pictures are squares of `size` pixels, cut from the middle;
-    one is on its way at a time, and whoever works on it says `done()`. Choosing, opening or drawing something ends the
-    camera, so that the picture stays.
+    `ahead` of them are on their way at a time, and whoever works on one says `done()`. Choosing, opening or drawing
+    something ends the camera, so that the picture stays.
 
     Args:
         pictures: What can be chosen, by name; by default the sample photos. Opened when chosen, not before.
@@ -51,6 +52,9 @@ class PictureSource(Publishing):
         shown: {kind, name, width, height, data}: the picture as a small JPEG; {} while there is none.
         error: What went wrong, shown under the buttons; "" when nothing did.
         names: What can be chosen.
+        ahead: How many of the camera's pictures may be on their way at a time. One is never sent in vain, but then the
+            kernel waits for each, about 50 ms in JupyterLab; whoever works on the newest and passes over the others
+            takes more.
         page: Which page's camera it is: of two that show the widget only one films.
 
     Example:
@@ -66,6 +70,7 @@ class PictureSource(Publishing):
     frozen = t.Bool(False).tag(sync=True)
     mirror = t.Bool(True).tag(sync=True)
     size = t.Int(256, min=16, max=1024).tag(sync=True)
+    ahead = t.Int(1, min=1, max=8).tag(sync=True)
     shown = t.Dict().tag(sync=True)
     error = t.Unicode("").tag(sync=True)
     names = t.List(t.Unicode()).tag(sync=True)
@@ -76,7 +81,7 @@ class PictureSource(Publishing):
         self._callbacks: list[Callback] = []
         self._newest: Image.Image | Frame | None = None
         self._frames = 0
-        self._unanswered: int | None = None
+        self._unanswered: list[int] = []
         self._lock = threading.Lock()
         self._thumbnails = ThreadPoolExecutor(1, "cnnviz-thumbnails")
         super().__init__(names=[str(name) for name in self._pictures], size=size, **traits)
@@ -130,11 +135,14 @@ class PictureSource(Publishing):
         return undo
 
     def done(self) -> None:
-        """Say that the last frame was worked off, and the next one may come. From any thread; twice does no harm."""
+        """Say that the frames that came were worked off, or passed over for the last of them, and the next may come.
+
+        From any thread; twice does no harm.
+        """
         with self._lock:
-            number, self._unanswered = self._unanswered, None
-        if number is not None:
-            self.send({"type": "done", "number": number})
+            numbers, self._unanswered = self._unanswered, []
+        if numbers:
+            self.send({"type": "done", "numbers": numbers})
 
     # --- what the browser sends --------------------------------------------------------------------------------------
 
@@ -153,7 +161,7 @@ class PictureSource(Publishing):
                     try:
                         self._take(as_picture(bytes(_buffers[0])), "drawing", "")
                     finally:
-                        self.send({"type": "done", "number": number})
+                        self.send({"type": "done", "numbers": [number]})
                 case {"type": "file", "name": str(name)} if _buffers:
                     self.error = ""  # So that the same message a second time is news.
                     self._open(name, bytes(_buffers[0]))
@@ -179,7 +187,7 @@ class PictureSource(Publishing):
 
     def _film(self, data: bytes, number: int, page: str) -> None:
         with self._lock:
-            self._unanswered = number
+            self._unanswered.append(number)
             # One that was on its way when the camera was stopped, or of a page that lost it, is late.
             late = not self.live or page != self.page
             if not late:

@@ -315,7 +315,7 @@ def test_strokes_that_come_while_one_is_worked_on_arrive_as_one_picture_the_newe
         line(view, (20, y), (100, y))
     assert len(view.sent("drawing")) == 1
     view.kernel = True
-    view.page.evaluate("(number) => model.hear({ content: { type: 'done', number }, buffers: [] })",
+    view.page.evaluate("(number) => model.hear({ content: { type: 'done', numbers: [number] }, buffers: [] })",
                        view.sent("drawing")[0]["number"])  # fmt: skip
     settled(view)
     assert len(view.sent("drawing")) == 2 and len(told.all) == 1
@@ -384,6 +384,23 @@ def test_no_frame_is_sent_before_the_last_was_worked_off_and_then_it_is_the_newe
     first, second = (np.asarray(frame.picture()).astype(int) for frame in told.of("camera"))
     # The stand-in's pie turns once a second: the second frame is what was seen at the answer, not what came first.
     assert np.abs(second - seen).mean() < np.abs(first - seen).mean()
+
+
+def test_as_many_frames_as_are_allowed_are_on_their_way_and_one_answer_is_for_all_that_came(mount: Mount):
+    source = PictureSource(ahead=3)
+    told = Told(source, True)
+    view = mount(source, address=SECURE, permissions=["camera"])
+    click(view, "Camera")
+    until(view, lambda: len(told.all) == 3, "three frames")
+    for _ in range(5):
+        view.page.wait_for_timeout(50)
+        view.settle()
+    assert len(view.sent("camera")) == 3
+    source.done()
+    until(view, lambda: len(told.all) == 6, "three more")
+    view.page.wait_for_timeout(200)
+    view.settle()
+    assert len(view.sent("camera")) == 6
 
 
 def test_stopping_releases_the_camera_and_keeps_the_last_frame(mount: Mount):

@@ -36,7 +36,7 @@ class Heard:
         self.message({"type": "camera", "number": number, "page": page}, data or encoded(RED))
 
     def answers(self) -> list[int]:
-        return [content["number"] for content, _ in self.sent if content["type"] == "done"]
+        return [number for content, _ in self.sent if content["type"] == "done" for number in content["numbers"]]
 
 
 @pytest.fixture

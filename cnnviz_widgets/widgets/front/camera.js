@@ -7,11 +7,11 @@ const RATE_OVER = 2000; // Milliseconds over which frames a second are counted.
 
 /**
  * One camera. Its `canvas` always holds the newest picture as it is sent: cut square from the middle, scaled, mirrored.
- * A picture is sent when the last one was answered.
+ * A picture is sent while no more than `ahead` are without an answer.
  */
 export class Camera {
   /**
-   * @param {{ look: () => { size: number, mirror: boolean }, send: (content: object, buffers: ArrayBuffer[]) => void,
+   * @param {{ look: () => { size: number, mirror: boolean, ahead: number }, send: (content: object, buffers: ArrayBuffer[]) => void,
    *   changed: () => void, lost: (words: string) => void }} owner  `changed`: there is something new to be seen;
    *   `lost`: the camera ended by itself
    */
@@ -19,7 +19,7 @@ export class Camera {
     this.owner = owner;
     this.canvas = document.createElement("canvas");
     this.pen = this.canvas.getContext("2d", { willReadFrequently: true });
-    this.gate = new Gate(() => this.encode(), owner.send);
+    this.gate = new Gate(() => this.encode(), owner.send, () => owner.look().ahead);
     /** @type {MediaStream | null} */ this.stream = null;
     this.frozen = false;
     this.paused = false;
@@ -85,8 +85,8 @@ export class Camera {
   }
 
   /** The kernel has worked a picture off. */
-  answer(number) {
-    if (this.gate.answer(number)) this.answers = [...this.answers, performance.now()].slice(-100);
+  answer(numbers) {
+    if (this.gate.answer(numbers)) this.answers = [...this.answers, performance.now()].slice(-100);
   }
 
   /** Pictures a second that the kernel worked off, 0 while too few are known. */
