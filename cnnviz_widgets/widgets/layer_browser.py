@@ -117,6 +117,10 @@ class LayerBrowser(ipw.VBox):
         self.add_class("cnnviz-layer-browser")
         self.image = image
 
+    def __repr__(self) -> str:
+        """``LayerBrowser(squeezenet1_1: features.0)``."""
+        return f"LayerBrowser({': '.join(filter(None, (self.engine.name, self.layer)))})"
+
     # --- what is seen -------------------------------------------------------------------------------------------------
 
     @property

@@ -56,6 +56,7 @@ def test_it_opens_with_the_first_convolution_and_the_channel_that_answers_most(b
     np.testing.assert_array_equal(browser.result.maps, found.maps)  # type: ignore[union-attr]
     assert browser.card.unit["layer"] == "features.0" and browser.card.unit["channel"] == browser.channel
     assert "Egyptian cat" in browser._places.says.value
+    assert repr(browser) == "LayerBrowser(squeezenet1_1: features.0)"
 
 
 def test_the_chosen_layer_and_channel_are_shown_everywhere(browser: LayerBrowser) -> None:
