@@ -24,13 +24,14 @@ from cnnviz_widgets.views.layout import (
     sheet,
     show,
 )
-from cnnviz_widgets.views.tiles import Tiles, draw_tiles, tile_sheet
+from cnnviz_widgets.views.tiles import LARGEST, Tiles, draw_tiles, tile_sheet
 from cnnviz_widgets.views.titles import title
 
 __all__ = ["plot_activations"]
 
 ABOVE, BELOW = "#b2332c", "#2f6fb7"
 _BAR = 0.9375  # Inches beside the tiles, for the scale.
+_LARGEST = {1: NARROW, 2: NARROW // 2, 3: NARROW // 2, 4: NARROW // 2}  # Few maps are as large as the picture, about.
 
 
 def plot_activations(
@@ -73,7 +74,7 @@ def plot_activations(
     common = scale_of(maps, result.signed, colormap, percentile, locked)
     scales = [common if shared else scale_of(one, result.signed, colormap, percentile) for one in maps]
     rgb = np.stack([colorize(one, scale)[..., :3] for one, scale in zip(maps, scales, strict=True)])
-    tiles = Tiles.arranged(len(chosen), (maps.shape[1], maps.shape[2]))
+    tiles = Tiles.arranged(len(chosen), (maps.shape[1], maps.shape[2]), _LARGEST.get(len(chosen), LARGEST))
     figure = ax
     if ax is None:
         note = _note(result, chosen, "one scale for all" if shared else "each on a scale of its own")

@@ -34,13 +34,13 @@ class Tiles:
     times: int
 
     @staticmethod
-    def arranged(count: int, shape: tuple[int, int]) -> Tiles:
+    def arranged(count: int, shape: tuple[int, int], largest: int = LARGEST) -> Tiles:
         """So many tiles of this (height, width) as a sheet half as wide again as high, about, and well filled."""
         height, width = shape
         ideal = math.sqrt(1.6 * count * height / width)
         choices = range(min(count, max(1, math.floor(0.8 * ideal))), min(count, math.ceil(1.3 * ideal)) + 1)
         columns = min(choices, key=lambda c: (-count % c / count + 0.5 * abs(math.log(c / ideal)), c))
-        room = min(LARGEST * width / max(shape), ACROSS / columns - GAP)
+        room = min(largest * width / max(shape), ACROSS / columns - GAP)
         return Tiles(count, shape, columns, max(1, int(room) // width))
 
     @staticmethod
