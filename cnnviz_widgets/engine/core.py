@@ -256,12 +256,13 @@ class Engine:
         return held[1] if held is not None and held[0] is self else state_of(self._network)
 
     @contextmanager
-    def still(self) -> Iterator[None]:
+    def still(self, state: Hashable = None) -> Iterator[None]:
         """Within, in this thread, the network counts as unchanged: its state is looked at once instead of many times.
 
-        For one call of a method, whose answers are then all of one state.
+        For one call of a method, whose answers are then all of one state; for the pictures of a camera, `state` may be
+        one that was looked at a moment ago.
         """
-        token = _held.set((self, self.state))
+        token = _held.set((self, self.state if state is None else state))
         try:
             yield
         finally:

@@ -36,6 +36,8 @@ _HOOKS = (
     "_non_persistent_buffers_set",
 )
 _STANDARD = frozenset(nn.Module().__dict__)
+# what nobody can write to, and most attributes of a module are: kernel sizes, flags, names
+_PLAIN = frozenset((int, float, bool, str, bytes, type(None)))
 _COMPILED = frozenset(("_compiled_call_impl", "dynamo_ctx"))
 
 
@@ -123,6 +125,9 @@ def _duplicate(value: Tensor | None, place: Place | None, seen: dict[int, Any]) 
 def _rebound(value: Any, place: Place | None, seen: dict[int, Any]) -> Any:
     """A module's own attribute for its stand-in: modules hidden in it become stand-ins, containers and tensors
     copies."""
+    kind = type(value)
+    if kind in _PLAIN or (kind is tuple and all(type(item) in _PLAIN for item in value)):
+        return value
     if id(value) in seen:
         return seen[id(value)]
     if isinstance(value, nn.Module):
