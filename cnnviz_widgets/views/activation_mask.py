@@ -65,4 +65,4 @@ def _caption(result: ActivationMask) -> str:
     share = float(result.mask.mean())
     if not share:
         return "nowhere active in this picture" if not (result.raw > 0).any() else "active nowhere inside the picture"
-    return f"from {result.threshold:.3g} up: {percent(share)} of the picture"
+    return f"from {result.threshold:.4g} up: {percent(share)} of the picture"

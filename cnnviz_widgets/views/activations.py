@@ -103,7 +103,7 @@ def _beside_the_picture(result: Activations, note: str, tiles: Tiles, right: flo
 
 
 def _label(result: Activations, channel: int) -> str:
-    return f"{channel}: {result.maximum[channel]:.3g}"
+    return f"{channel}: {result.maximum[channel]:.4g}"
 
 
 def _note(result: Activations, chosen: Sequence[int], scales: str) -> str:

@@ -48,7 +48,7 @@ def plot_unit_projection(
         seen.add_patch(frame)
     for panel in (patch, projection):
         _whole_pixels(panel, (y1 - y0, x1 - x0))
-    show(patch, result.patch(), f"it saw {x1 - x0}x{y1 - y0}: activation {result.activation:.3g}")
+    show(patch, result.patch(), f"it saw {x1 - x0}x{y1 - y0}: activation {result.activation:.4g}")
     show(projection, colors, _caption(result))
     return figure
 

@@ -34,7 +34,7 @@ export class Cells {
     const row = (y) => make("tr", {}, ...Array.from({ length: width }, (_, x) => this.cell(values, y * width + x)));
     const rows = Array.from({ length: height }, (_, y) => row(y));
     const grid = make("table", { className: "cnnviz-cells" }, make("tbody", {}, ...rows));
-    grid.style.width = `${width * (width > 3 ? 46 : 56)}px`;
+    grid.style.width = `calc(${width} * var(--cell, ${width > 3 ? 46 : 56}px))`;
     return grid;
   }
 
