@@ -67,6 +67,22 @@ class Desk:
             self._fail(concern, str(job.error) or type(job.error).__name__)
 
 
+class Every:
+    """Says when something is due that need not be done each time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = float("-inf")
+
+    def due(self) -> bool:
+        """True, at most once in so many seconds."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
 class Stream(Generic[T]):
     """Works off what comes in one by one; of what comes while it works, only the newest.
 

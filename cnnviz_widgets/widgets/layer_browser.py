@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -26,7 +25,7 @@ from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
 from cnnviz_widgets.widgets.browser_code import browser_code
 from cnnviz_widgets.widgets.browser_layout import VIEWS, BrowserLayout
 from cnnviz_widgets.widgets.camera_frame import Frame
-from cnnviz_widgets.widgets.desk import Desk, Stream
+from cnnviz_widgets.widgets.desk import Desk, Every, Stream
 from cnnviz_widgets.widgets.filter_tiles import show_filters
 from cnnviz_widgets.widgets.layer_outline import LayerOutline
 from cnnviz_widgets.widgets.picture_source import PictureSource
@@ -34,7 +33,6 @@ from cnnviz_widgets.widgets.tile_grid import TileGrid
 from cnnviz_widgets.widgets.unit_card import PROJECTIONS, UnitCard
 
 AHEAD = 3  # frames of the camera on their way: the newest is worked on, and the way from the browser costs no time
-SLOWLY = 0.5  # seconds between two looks of the camera at what need not follow each frame
 
 
 class LayerBrowser(ipw.VBox):
@@ -103,9 +101,11 @@ class LayerBrowser(ipw.VBox):
         self._table: Layers | None = None
         self._maps: Activations | None = None
         self._shown: Activations | Filters | None = None
-        self._slow = 0.0  # when the camera's slow part was last looked at
+        # what need not follow each frame of the camera; training in another cell is seen within a second
+        self._words_due, self._activity_due = Every(0.25), Every(1.0)
+        self._state: Hashable = None
         self.arithmetic: Arithmetic | None = None
-        self.outline, self.tiles, self.card = LayerOutline(), TileGrid(), UnitCard()
+        self.outline, self.tiles, self.card = LayerOutline(), TileGrid(order="activation"), UnitCard()
         self.source, self._sum = PictureSource(pictures, ahead=AHEAD), ArithmeticView()
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
@@ -131,9 +131,10 @@ class LayerBrowser(ipw.VBox):
     @image.setter
     def image(self, image: ImageLike) -> None:
         picture = as_picture(image)
+        name = samples.name_of(picture)
+        self.source.show(picture, name)
         path = repr(os.fspath(image)) if isinstance(image, (str, os.PathLike)) else ""
-        self.source.show(picture)
-        self._words = path
+        self._words = path or (f"samples[{name!r}]" if name else "")
 
     @property
     def result(self) -> Activations | Filters | None:
@@ -157,7 +158,7 @@ class LayerBrowser(ipw.VBox):
             return ""
         return browser_code(
             self.engine,
-            self._expression(),
+            self._words,
             unit,
             projection=self.projection,
             quantile=self.quantile,
@@ -207,6 +208,13 @@ class LayerBrowser(ipw.VBox):
         if proposal["value"] not in options:
             raise t.TraitError(f"{proposal['trait'].name} is one of {', '.join(options)}, not {proposal['value']!r}")
         return proposal["value"]
+
+    @t.validate("channel")
+    def _known_channel(self, proposal: Any) -> int | None:
+        channel, maps = proposal["value"], self._maps
+        if channel is not None and maps is not None and maps.layer == self.layer and channel >= len(maps.maps):
+            raise t.TraitError(_no_channel(channel, maps))
+        return channel
 
     @t.validate("position")
     def _whole_position(self, proposal: Any) -> tuple[int, int] | None:
@@ -275,7 +283,8 @@ class LayerBrowser(ipw.VBox):
             self._stream.offer(picture)
             return
         self._stream.clear()
-        self._picture, self._words = picture, ""
+        name = samples.name_of(picture) if kind == "sample" else ""
+        self._picture, self._words = picture, f"samples[{name!r}]" if name else ""
         self._ask_all()
 
     def _switched(self, live: bool) -> None:
@@ -341,12 +350,15 @@ class LayerBrowser(ipw.VBox):
         else:
             self._show_maps(shown)
         self._maps, self._shown = found, shown
+        asked = self.channel
         with self._quietly():
-            if self.channel is None or self.channel >= len(found.maps):
+            if asked is None or asked >= len(found.maps):
                 self.channel = int(found.ranking()[0])
             self.tiles.selected = self.channel
         self.tiles.report("done")
         self._ask_card()
+        if asked is not None and asked != self.channel:
+            raise IndexError(_no_channel(asked, found))
 
     def _show_maps(self, found: Activations, live: bool = False) -> None:
         assert found.layer is not None
@@ -369,7 +381,8 @@ class LayerBrowser(ipw.VBox):
             try:
                 make()
             except (LookupError, ValueError, TypeError) as error:  # what a layer cannot have is said in its place
-                self.card.fail(part, str(error), **({"method": method} if part == "projection" else {}))
+                about = {"method": method} if part == "projection" else {}
+                self.card.fail(part, str(error).partition(";")[0], **about)
 
     def _show_sum(self, picture: Image.Image, unit: Unit) -> None:
         try:
@@ -385,17 +398,20 @@ class LayerBrowser(ipw.VBox):
         if not self.source.live or self.source.frozen or not self.layer:
             return
         picture = frame.picture()
-        predictions, found = glance(self.engine, picture, self.layer)
+        slowly = self._activity_due.due()
+        if slowly:
+            self._state = self.engine.state
+        with self.engine.still(self._state):
+            predictions, found = glance(self.engine, picture, self.layer)
         self._picture, self._words, self._maps = picture, "", found
         if self.view == "maps":
             self._shown = found
             self._show_maps(found, live=True)
         if self.channel is not None and self.channel < len(found.maps):
             self.card.show_unit(found, self.channel, coming=(), live=True)
-        now = time.monotonic()
-        if now - self._slow >= SLOWLY:
-            self._slow = now
+        if self._words_due.due():
             self._places.say(predictions)
+        if slowly:
             self._desk.submit("activity", lambda: self.outline.show_activity(layer_activity(self.engine, picture)))
 
     # --- helpers ------------------------------------------------------------------------------------------------------
@@ -403,14 +419,6 @@ class LayerBrowser(ipw.VBox):
     def _convolves(self) -> bool:
         """Whether the chosen layer is a convolution, whose values are sums to be looked at."""
         return isinstance(self.engine.modules.get(self.layer.partition("#")[0]), nn.Conv2d)
-
-    def _expression(self) -> str:
-        """The picture as Python says it, where it can be said: a sample, a path."""
-        shown = self.source.shown
-        if not self._words and shown.get("kind") in ("sample", "python"):
-            name = samples.name_of(self._picture)
-            self._words = f"samples[{name!r}]" if name else ""
-        return self._words
 
     def _failed(self, concern: str, text: str) -> None:
         if concern == "tiles":
@@ -431,6 +439,10 @@ class LayerBrowser(ipw.VBox):
 
 
 _KINDS = {"maps": Activations, "filters": Filters}
+
+
+def _no_channel(channel: int, found: Activations) -> str:
+    return f"no channel {channel} in layer {found.layer!r}; it has 0 to {len(found.maps) - 1}"
 
 
 def _first_layer(table: Layers) -> str:

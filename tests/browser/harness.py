@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -263,3 +264,24 @@ def wait_until(holds: Callable[[], Any], seconds: float = 20, what: str = "it") 
             return value
         time.sleep(0.05)
     raise TimeoutError(f"{what} did not happen within {seconds} s")
+
+
+# A colour as it is seen: its own, over the nearest background behind it that is not transparent.
+INK_AND_PAPER = """(el) => {
+  let behind = el;
+  while (behind && /^(transparent|rgba\\(.*, 0\\))$/.test(getComputedStyle(behind).backgroundColor))
+    behind = behind.parentElement;
+  return [getComputedStyle(el).color, behind ? getComputedStyle(behind).backgroundColor : 'rgb(255, 255, 255)'];
+}"""
+
+
+def contrast(words: Locator) -> float:
+    """How well words stand out against what is behind them, 1 (not at all) to 21, as WCAG 2 counts it."""
+    ink, paper = (_luminance(colour) for colour in words.evaluate(INK_AND_PAPER))
+    return (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = np.array([int(number) for number in re.findall(r"\d+", colour)[:3]]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))

@@ -25,14 +25,6 @@ PIXELS = """(c) => {
   return [c.width, c.height, btoa(text)];
 }"""
 
-# A colour as it is seen: its own, over the nearest background behind it that is not transparent.
-INK_AND_PAPER = """(el) => {
-  let behind = el;
-  while (behind && /^(transparent|rgba\\(.*, 0\\))$/.test(getComputedStyle(behind).backgroundColor))
-    behind = behind.parentElement;
-  return [getComputedStyle(el).color, behind ? getComputedStyle(behind).backgroundColor : 'rgb(255, 255, 255)'];
-}"""
-
 
 class TogglePage:
     """The one SaliencyToggle of an open notebook.
@@ -144,14 +136,3 @@ class TogglePage:
             }}"""
         )
         return int(wait_until(lambda: self.page.evaluate("() => window.kernelProcess"), what="the kernel's number"))
-
-    def contrast(self, locator: Locator) -> float:
-        """How well a text stands out against what is behind it, 1 (not at all) to 21, as WCAG 2 counts it."""
-        ink, paper = (_luminance(colour) for colour in locator.evaluate(INK_AND_PAPER))
-        return (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    channels = np.array([int(number) for number in re.findall(r"\d+", colour)[:3]]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))

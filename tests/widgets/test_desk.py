@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cnnviz_widgets.engine.jobs import Worker, steps
-from cnnviz_widgets.widgets.desk import Desk, Stream
+from cnnviz_widgets.widgets.desk import Desk, Every, Stream
 
 
 @pytest.fixture
@@ -137,6 +137,17 @@ def test_a_cleared_stream_forgets_what_waits(worker: Worker) -> None:
     free.set()
     _drain(worker)
     assert done == []
+
+
+def test_what_is_due_now_and_then_is_due_at_once_and_not_again_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    every = Every(0.25)
+    assert every.due() and not every.due()
+    now += 0.2
+    assert not every.due()
+    now += 0.1
+    assert every.due() and not every.due()
 
 
 def _drain(worker: Worker) -> None:

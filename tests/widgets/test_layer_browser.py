@@ -137,6 +137,17 @@ def test_the_arithmetic_of_what_is_no_convolution_is_refused_with_the_reason(bro
     assert "features.0" in browser._sum.note  # the convolution that feeds it is named
 
 
+def test_a_channel_that_the_layer_does_not_have_is_said_and_another_is_shown(browser: LayerBrowser) -> None:
+    browser.layer, browser.channel = "features.6", 700
+    with pytest.raises(IndexError, match="no channel 700 in layer 'features.6'; it has 0 to 255"):
+        browser.wait(30)
+    assert browser.tiles.status["state"] == "error" and "no channel 700" in browser.tiles.status["text"]
+    assert browser.channel == int(browser.result.maximum.argmax())  # type: ignore[union-attr]
+    with pytest.raises(TraitError, match="no channel 700"):
+        browser.channel = 700
+    assert browser.channel == browser.tiles.selected < 256
+
+
 def test_pointing_follows_the_mouse_until_it_is_pinned(browser: LayerBrowser) -> None:
     assert browser.tiles.pointing
     browser.tiles.pointed = {"channel": 3, "y": 20, "x": 31}
