@@ -66,7 +66,18 @@ def is_split(module: nn.Module) -> bool:
 
 def lies_at(module: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
     """True when a module can run on `device` in `dtype` as it is."""
-    return not is_split(module) and home(module) == (device, dtype)
+    # in one walk, since every run asks; the first floating type decides, as in `home`
+    places: set[torch.device] = set()
+    floating: torch.dtype | None = None
+    for part in module.modules():
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None:
+                places.add(tensor.device)
+                if floating is None and tensor.is_floating_point():
+                    floating = tensor.dtype
+    if any(place.type == "meta" for place in places):
+        home(module)  # which says what is wrong with it
+    return places <= {device} and (floating or torch.float32) == dtype
 
 
 def default_batch(device: torch.device, bytes_for_one: int) -> int:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -14,6 +17,7 @@ from torch import Tensor
 from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Layer
 from cnnviz_widgets.engine.cache import key_of
+from cnnviz_widgets.engine.capture import Run
 from cnnviz_widgets.engine.targets import check_unit
 from cnnviz_widgets.methods.common import method, to_array
 from cnnviz_widgets.methods.layer_values import as_maps, field_numbers, layer_maps, row_of
@@ -62,7 +66,7 @@ def activations(
 
 
 @method
-def glance(engine: Engine, image: ImageLike, layer: str) -> tuple[Predictions, Activations]:
+def glance(engine: Engine, image: ImageLike, layer: str) -> Glance:
     """What the network says to a picture and what one layer answers, in one forward pass; nothing is remembered.
 
     For streams of pictures (a camera), each of which is seen once; `engine.predict` and `activations` for all others.
@@ -72,20 +76,44 @@ def glance(engine: Engine, image: ImageLike, layer: str) -> tuple[Predictions, A
         layer: a name from `engine.layers`.
 
     Returns:
-        tuple: the five likeliest classes and the layer's activations.
+        Glance: `predictions`, the five likeliest classes, and `activations`, made when they are asked for, in the
+        thread that asks: so the next picture can go through the network meanwhile.
 
     Raises:
         KeyError, ValueError: as `activations`.
 
     Example:
-        >>> predictions, maps = glance(engine, samples["cat"], "features.3")
+        >>> glance(engine, samples["cat"], "features.3").predictions
     """
     x = engine.prepare(image)
     row = engine.layers_for(x)[layer]
     check_unit(Unit(layer, 0), row)
-    kept = engine.run(x, [layer])
-    predictions = engine.ranked(x, kept.scores)
-    return predictions, _result(predictions.image, layer, row, as_maps(kept.outputs[layer], row.axes))
+    return Glance(engine, engine.state, layer, row, x, engine.run(x, [layer]))
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One forward pass of one picture; see `glance`."""
+
+    engine: Engine
+    state: Hashable
+    layer: str
+    row: Layer
+    x: Tensor
+    run: Run
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The five likeliest classes."""
+        with self.engine.still(self.state):
+            return self.engine.ranked(self.x, self.run.scores)
+
+    @cached_property
+    def activations(self) -> Activations:
+        """What the layer answers."""
+        return _result(
+            self.predictions.image, self.layer, self.row, as_maps(self.run.outputs[self.layer], self.row.axes)
+        )
 
 
 @method
@@ -171,8 +199,11 @@ def activation_mask(engine: Engine, image: ImageLike, unit: Unit, quantile: floa
 
 
 def _result(picture: np.ndarray, name: str, row: Layer, tensor: Tensor) -> Activations:
-    maps = to_array(tensor)
+    maps = np.array(tensor.detach().cpu().to(torch.float32).numpy(), order="C")
+    maps.flags.writeable = False  # the record keeps it without another copy: a camera has no time for one
     flat = maps.reshape(len(maps), -1)
+    maximum = flat.max(1)
+    alive = maximum > 0
     return Activations(
         image=picture,
         layer=name,
@@ -180,10 +211,10 @@ def _result(picture: np.ndarray, name: str, row: Layer, tensor: Tensor) -> Activ
         parameters={"kind": row.kind, "receptive_field": field_numbers(row.receptive_field)},
         maps=maps,
         signed=bool((flat < 0).any()),
-        maximum=flat.max(1),
+        maximum=maximum,
         mean=flat.mean(1, dtype=np.float64),
-        zeros=(flat == 0).mean(1),
-        dead=np.logical_not((flat > 0).any(1)),
+        zeros=1 - np.count_nonzero(flat, axis=1) / flat.shape[1],
+        dead=np.where(np.isnan(maximum), ~(flat > 0).any(1), ~alive) if np.isnan(maximum).any() else ~alive,
     )
 
 

@@ -67,7 +67,7 @@ def as_maps(output: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     maps = output.permute(*axes) if axes else output
     if len(maps) != 1 or maps.ndim < 2 or (maps.ndim != 4 and maps.numel() != maps.shape[1]):
         raise ValueError(f"a layer that puts out {tuple(output.shape)} values for one picture has no maps to show")
-    return maps[0].reshape(maps.shape[1], *(maps.shape[2:] if maps.ndim == 4 else (1, 1))).contiguous()
+    return maps[0].reshape(maps.shape[1], *(maps.shape[2:] if maps.ndim == 4 else (1, 1)))
 
 
 def placed(engine: Engine, x: Tensor, unit: Unit) -> tuple[Unit, float]:

@@ -167,12 +167,17 @@ class PictureResult(Result):
 
 
 def _own(value: object, what: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A read-only, contiguous copy: whatever the caller does with his array later, the result stays what it was."""
+    """A read-only, contiguous copy: whatever the caller does with his array later, the result stays what it was.
+
+    An array that nobody can write to, because it is its own memory and read-only, is kept as it is.
+    """
     came = np.asarray(value)
     # A picture of floats 0..1 cast to uint8 would be black: only number types that lose nothing but precision pass.
     allowed = {"f": "fiub", "i": "iu", "u": "", "b": "b"}[dtype.kind]
     if came.dtype != dtype and came.dtype.kind not in allowed:
         raise TypeError(f"{what} must be an array of {dtype}, not of {came.dtype}")
+    if came.dtype == dtype and came.flags.owndata and came.flags.c_contiguous and not came.flags.writeable:
+        return came
     copy = np.array(came, dtype=dtype, order="C", copy=True)
     copy.flags.writeable = False
     return copy

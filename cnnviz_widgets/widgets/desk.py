@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from cnnviz_widgets.engine import Cancelled, Job
 from cnnviz_widgets.engine.jobs import Worker
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Desk:
@@ -83,7 +86,7 @@ class Every:
         return True
 
 
-class Stream(Generic[T]):
+class Stream(Generic[T, R]):
     """Works off what comes in one by one; of what comes while it works, only the newest.
 
     Unlike a job of an owner, which a newer one stops, each item that was begun is finished: under a stream that is
@@ -91,15 +94,24 @@ class Stream(Generic[T]):
 
     Args:
         worker: the engine's.
-        work: called with an item, in the worker's thread.
+        work: called with an item, in the worker's thread; gives what is to be seen, or None.
+        show: called with that in another thread, so that the next item is worked on meanwhile.
         taken: called when an item is begun, so that the next one can already be on its way.
-        fail: called with the text of what `work` raised.
+        fail: called with the text of what `work` or `show` raised.
     """
 
     def __init__(
-        self, worker: Worker, work: Callable[[T], object], taken: Callable[[], object], fail: Callable[[str], object]
+        self,
+        worker: Worker,
+        work: Callable[[T], R | None],
+        show: Callable[[R], object],
+        taken: Callable[[], object],
+        fail: Callable[[str], object],
     ) -> None:
-        self._worker, self._work, self._taken, self._fail = worker, work, taken, fail
+        self._worker, self._work, self._show, self._taken, self._fail = worker, work, show, taken, fail
+        self._display = Worker("cnnviz display")
+        weakref.finalize(self, self._display.close)
+        self._shown: Job[Any] | None = None
         self._next: list[T] = []
         self._busy = False
         self._lock = threading.Lock()
@@ -119,17 +131,27 @@ class Stream(Generic[T]):
         with self._lock:
             self._next = []
 
+    def drain(self) -> None:
+        """Wait until what was worked off is shown; for whoever shows something else next."""
+        if self._shown is not None:
+            self._shown._ended.wait()
+
     def _one(self) -> None:
         with self._lock:
             items, self._next = self._next, []
             self.begun += len(items)
         for item in items:
             self._taken()
-            self._work(item)
+            found = self._work(item)
+            if found is not None:
+                self._shown = self._display.submit(partial(self._show, found), owner=self._display, on_end=self._told)
 
-    def _ended(self, job: Job[Any]) -> None:
+    def _told(self, job: Job[Any]) -> None:
         if job.state == "failed":
             self._fail(str(job.error) or type(job.error).__name__)
+
+    def _ended(self, job: Job[Any]) -> None:
+        self._told(job)
         with self._lock:
             self._busy = bool(self._next) and job.state != "cancelled"
             if not self._busy:

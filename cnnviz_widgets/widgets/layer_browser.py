@@ -16,7 +16,7 @@ from torch import nn
 
 from cnnviz_widgets.data import ImageLike, as_picture, samples
 from cnnviz_widgets.engine import Engine, Layers, checkpoint
-from cnnviz_widgets.methods.activations import activation_mask, activations, glance, layer_activity
+from cnnviz_widgets.methods.activations import Glance, activation_mask, activations, glance, layer_activity
 from cnnviz_widgets.methods.arithmetic import unit_arithmetic
 from cnnviz_widgets.methods.filters import filters
 from cnnviz_widgets.methods.units import Way, project_unit
@@ -102,14 +102,14 @@ class LayerBrowser(ipw.VBox):
         self._maps: Activations | None = None
         self._shown: Activations | Filters | None = None
         # what need not follow each frame of the camera; training in another cell is seen within a second
-        self._words_due, self._activity_due = Every(0.25), Every(1.0)
+        self._card_due, self._words_due, self._activity_due = Every(0.1), Every(0.25), Every(1.5)
         self._state: Hashable = None
         self.arithmetic: Arithmetic | None = None
         self.outline, self.tiles, self.card = LayerOutline(), TileGrid(order="activation"), UnitCard()
         self.source, self._sum = PictureSource(pictures, ahead=AHEAD), ArithmeticView()
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
-        self._stream = Stream(engine.worker, self._frame, self.source.done, self._places.complain)
+        self._stream = Stream(engine.worker, self._frame, self._show_frame, self.source.done, self._places.complain)
         super().__init__([self._places])
         with self._quietly():
             self.layer, self.channel = layer or "", channel
@@ -334,6 +334,7 @@ class LayerBrowser(ipw.VBox):
         return table
 
     def _show_layer(self, picture: Image.Image, layer: str, view: str) -> None:
+        self._stream.drain()
         with self.engine.still():
             table = self._open(picture)
             if not layer:
@@ -393,26 +394,33 @@ class LayerBrowser(ipw.VBox):
         else:
             self._sum.show(self.arithmetic)
 
-    def _frame(self, frame: Frame) -> None:
-        """One picture of the camera: its maps and what the network says, in one pass; the card's cheap part."""
+    def _frame(self, frame: Frame) -> Glance | None:
+        """One picture of the camera goes through the network."""
         if not self.source.live or self.source.frozen or not self.layer:
-            return
+            return None
         picture = frame.picture()
         slowly = self._activity_due.due()
         if slowly:
             self._state = self.engine.state
         with self.engine.still(self._state):
-            predictions, found = glance(self.engine, picture, self.layer)
-        self._picture, self._words, self._maps = picture, "", found
+            seen = glance(self.engine, picture, self.layer)
+        self._picture, self._words = picture, ""
+        if slowly:
+            self._desk.submit("activity", lambda: self.outline.show_activity(layer_activity(self.engine, picture)))
+        return seen
+
+    def _show_frame(self, seen: Glance) -> None:
+        """The maps of one picture of the camera, the card's cheap part, and the classes."""
+        if not self.source.live or seen.layer != self.layer:
+            return
+        found = self._maps = seen.activations
         if self.view == "maps":
             self._shown = found
             self._show_maps(found, live=True)
-        if self.channel is not None and self.channel < len(found.maps):
+        if self.channel is not None and self.channel < len(found.maps) and self._card_due.due():
             self.card.show_unit(found, self.channel, coming=(), live=True)
         if self._words_due.due():
-            self._places.say(predictions)
-        if slowly:
-            self._desk.submit("activity", lambda: self.outline.show_activity(layer_activity(self.engine, picture)))
+            self._places.say(seen.predictions)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 

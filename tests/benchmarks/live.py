@@ -72,17 +72,16 @@ class Camera:
         self.browser.source.set_state({"live": True, "page": "page"})
 
     def rate(self, seconds: float) -> float:
-        """Frames a second, worked off to the end."""
-        stream, source = self.browser._stream, self.browser.source
+        """Frames a second whose maps were sent to the page."""
+        source = self.browser.source
         self._send()
         self.wanted.acquire(timeout=10)
-        first, start = stream.begun, time.perf_counter()
-        before = self.bytes
+        first, before, start = self.browser.tiles._number, self.bytes, time.perf_counter()
         while time.perf_counter() - start < seconds:
             self._send()
             if not self.wanted.acquire(timeout=10):
                 raise RuntimeError(f"no frame was asked for within 10 s; {source.error or 'no error'}")
-        done, spent = stream.begun - first, time.perf_counter() - start
+        done, spent = self.browser.tiles._number - first, time.perf_counter() - start
         self.kilobytes = (self.bytes - before) / done / 1000
         self.browser.wait(10)
         return done / spent

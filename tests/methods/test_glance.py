@@ -15,7 +15,8 @@ from tests.engine.nets import TRANSFORM, plain
 @pytest.mark.parametrize("layer", ["features.0", "features.1", "features.12"])
 def test_a_glance_equals_prediction_and_activations(layer: str) -> None:
     engine = Engine("squeezenet1_1")
-    predictions, maps = glance(engine, samples["cat"], layer)
+    seen = glance(engine, samples["cat"], layer)
+    predictions, maps = seen.predictions, seen.activations
     expected, wanted = engine.predict(samples["cat"]), activations(engine, samples["cat"], layer)
     assert predictions.names == expected.names
     np.testing.assert_allclose(predictions.scores, expected.scores, rtol=1e-5)
@@ -32,7 +33,8 @@ def test_a_glance_is_one_pass_and_leaves_nothing_in_the_cache(cat: Image.Image) 
     name = next(row.name for row in engine.layers_for(engine.prepare(cat)).values() if row.kind == "Conv2d")
     engine.predict(cat)  # asks for the names of classes once
     before, kept = len(passes), len(engine.cache)
-    glance(engine, cat, name)
+    seen = glance(engine, cat, name)
+    assert seen.predictions and seen.activations
     assert len(passes) == before + 1 and len(engine.cache) == kept
 
 

@@ -87,7 +87,7 @@ def test_of_a_fast_stream_the_newest_item_is_worked_on_and_none_that_was_begun_i
         free.wait(10)
         done.append(item)
 
-    stream = Stream(worker, work, lambda: None, pytest.fail)
+    stream = Stream(worker, work, pytest.fail, lambda: None, pytest.fail)
     stream.offer(0)
     assert begun.wait(10)
     for item in range(1, 6):
@@ -98,13 +98,14 @@ def test_of_a_fast_stream_the_newest_item_is_worked_on_and_none_that_was_begun_i
 
 
 def test_a_stream_says_when_an_item_is_begun_and_goes_on_after_an_error(worker: Worker) -> None:
-    told, taken = [], []
-    stream = Stream(worker, lambda item: 1 / item, lambda: taken.append(1), told.append)
+    told, taken, shown = [], [], []
+    stream = Stream(worker, lambda item: 1 / item, shown.append, lambda: taken.append(1), told.append)
     stream.offer(0)
     _drain(worker)
     stream.offer(1)
     _drain(worker)
-    assert told == ["division by zero"] and len(taken) == 2
+    stream.drain()
+    assert told == ["division by zero"] and len(taken) == 2 and shown == [1.0]
 
 
 def test_other_work_has_its_turn_between_two_items_of_a_stream(worker: Worker) -> None:
@@ -116,7 +117,7 @@ def test_other_work_has_its_turn_between_two_items_of_a_stream(worker: Worker) -
         free.wait(10)
         order.append(item)
 
-    stream = Stream(worker, work, lambda: None, pytest.fail)
+    stream = Stream(worker, work, pytest.fail, lambda: None, pytest.fail)
     stream.offer("first")
     assert begun.wait(10)
     other = worker.submit(lambda: order.append("other"))
@@ -131,12 +132,47 @@ def test_a_cleared_stream_forgets_what_waits(worker: Worker) -> None:
     done = []
     free = threading.Event()
     worker.submit(lambda: free.wait(10))
-    stream = Stream(worker, done.append, lambda: None, pytest.fail)
+    stream = Stream(worker, done.append, pytest.fail, lambda: None, pytest.fail)
     stream.offer(1)
     stream.clear()
     free.set()
     _drain(worker)
     assert done == []
+
+
+def test_what_was_worked_off_is_shown_while_the_next_item_is_worked_on_and_the_newest_wins(worker: Worker) -> None:
+    look, looking, worked = threading.Event(), threading.Event(), threading.Event()
+    shown: list[int] = []
+
+    def show(item: int) -> None:
+        looking.set()
+        look.wait(10)
+        shown.append(item)
+
+    def work(item: int) -> int:
+        if item == 4:
+            worked.set()
+        return item
+
+    stream = Stream(worker, work, show, lambda: None, pytest.fail)
+    stream.offer(1)
+    assert looking.wait(10)
+    for item in (2, 3, 4):
+        stream.offer(item)
+        _drain(worker)
+    assert worked.is_set() and not shown  # the work does not wait for the eye
+    look.set()
+    stream.drain()
+    assert shown == [1, 4]
+
+
+def test_what_goes_wrong_while_it_is_shown_is_told(worker: Worker) -> None:
+    told: list[str] = []
+    stream = Stream(worker, lambda item: item, lambda item: 1 / item, lambda: None, told.append)
+    stream.offer(0)
+    _drain(worker)
+    stream.drain()
+    assert told == ["division by zero"]
 
 
 def test_what_is_due_now_and_then_is_due_at_once_and_not_again_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
