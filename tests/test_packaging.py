@@ -52,7 +52,7 @@ print(json.dumps({
     "version": [cnnviz_widgets.__version__, distribution.version],
     "files": sorted(name for name in found if "__pycache__" not in name),
     "front_end": {n: f.read_bytes().decode() for n, f in found.items() if n.endswith((".js", ".css"))},
-    "modules": {kind.__name__: str(kind._esm) for kind in own(anywidget.AnyWidget)},
+    "modules": {kind.__name__: str(kind._esm) for kind in own(anywidget.AnyWidget) if hasattr(kind, "_esm")},
     "extras": distribution.metadata.get_all("Provides-Extra"),
     "requires": distribution.requires,
 }))

@@ -120,7 +120,7 @@ def _numbers(found: Filters, spectrum: FilterSpectrum | None, filter: int | None
     rows = [["length of the weights", mean if filter is None else f"{norms[filter]:.3g}", f"mean {mean}"]]
     if filter is not None:
         rank = 1 + int((norms > norms[filter]).sum())
-        rows.append(["by length", f"{rank}. of {len(norms)}", ""])
+        rows.append(["by length", f"{rank} of {len(norms)}", ""])
     if spectrum is not None and tuple(spectrum.parameters["stride"]) != (1, 1):
         shares = [("energy that aliases", spectrum.aliasing), ("response that aliases", spectrum.response_aliasing)]
         for what, values in shares:

@@ -16,7 +16,9 @@ export function wordsOf(layer, spot, value, place) {
   const name = layer.names?.[channel];
   /** @type {[string, string][]} */ const words = [["channel", name ? `${channel} ${name}` : String(channel)]];
   if ("y" in spot) words.push(["position", `y ${spot.y}, x ${spot.x}`], ["value", value]);
-  words.push(["max", say(layer.maximum[channel], 3)], ["mean", say(layer.mean[channel], 3)]);
+  const [maximum, mean] = [layer.maximum[channel], layer.mean[channel]];
+  const rounding = Math.abs(mean) < 1e-7 * Math.abs(maximum); // What is left of sums that cancel.
+  words.push(["max", say(maximum, 3)], ["mean", say(rounding ? 0 : mean, 3)]);
   if (place !== null) words.push(["place", `${place + 1} of ${layer.count}`]);
   return words;
 }
