@@ -142,7 +142,7 @@ def test_the_card_shows_the_chosen_filter_its_spectrum_and_its_numbers(viewer: F
     assert numbers["length of the weights"] == (f"{result.norms[5]:.3g}", f"mean {result.norms.mean():.3g}")
     shares = 100 * spectrum.aliasing
     assert numbers["energy that aliases"] == (f"{shares[5]:.1f} %", f"mean {shares.mean():.1f} %")
-    assert numbers["by length"][0] == f"{sorted(-result.norms).index(-result.norms[5]) + 1}. of 8"
+    assert numbers["by length"][0] == f"{sorted(-result.norms).index(-result.norms[5]) + 1} of 8"
 
 
 def test_of_many_kernels_the_strongest_are_on_the_card_and_a_1x1_is_a_rectangle(viewer: FilterViewer) -> None:
