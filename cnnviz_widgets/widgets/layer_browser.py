@@ -200,6 +200,8 @@ class LayerBrowser(ipw.VBox):
             near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "engine.layers lists them"
             raise t.TraitError(f"no layer {name!r} in {self.engine.name}; {hint}")
+        if name and self._table is not None and not self._table[name].shape:
+            raise t.TraitError(f"layer {name!r} cannot be opened: it {self._table[name].note}")
         return name
 
     @t.validate("view", "projection")
@@ -235,6 +237,8 @@ class LayerBrowser(ipw.VBox):
             case "layer":
                 with self._quietly():
                     self.channel = self.position = None  # the numbers of another layer's channels mean nothing here
+                if self._table is not None:  # else it follows with the outline
+                    self.outline.selected = self.layer
                 self._ask_tiles()
             case "view":
                 self._ask_tiles()
@@ -331,6 +335,7 @@ class LayerBrowser(ipw.VBox):
         if table is not self._table:
             self._table = table
             self.outline.show(table, network=self.engine.name, modules=self.engine.modules)
+            self.outline.selected = self.layer
         return table
 
     def _show_layer(self, picture: Image.Image, layer: str, view: str) -> None:
@@ -340,8 +345,7 @@ class LayerBrowser(ipw.VBox):
             if not layer:
                 layer = _first_layer(table)
                 with self._quietly():
-                    self.layer = layer
-            self.outline.selected = layer
+                    self.layer = self.outline.selected = layer
             found = activations(self.engine, picture, layer)
             shown = filters(self.engine, layer) if view == "filters" else found
         checkpoint()

@@ -298,7 +298,10 @@ def test_every_layer_of_these_networks_opens_or_says_why_not(name: str, monkeypa
             opened += 1
         else:
             with pytest.raises(TraitError, match=row.note):
+                browser.layer = row.name
+            with pytest.raises(TraitError, match=row.note):
                 browser.outline.selected = row.name
+            assert browser.layer != row.name
     assert opened > 20
     assert engine.cache._bytes <= engine.cache.max_bytes
 
