@@ -43,7 +43,7 @@ def lab(jupyter_lab: JupyterServer) -> Iterator[OpenNotebook]:
     notebook.run_all()
     notebook.page.locator(".cnnviz-layer-browser").scroll_into_view_if_needed()
     until_caption(notebook, "features.0 · 64 maps")
-    notebook.python("browser.wait(60)")
+    notebook.python("browser.tiles.order = 'channel'; browser.wait(60)")  # so that a tile's place is its number
     yield notebook
     notebook.python("browser.source.live = False; ipywidgets.Widget.close_all()")
 
