@@ -149,11 +149,12 @@ class SumView {
       const head = make("th", { scope: "row", textContent: name });
       head.title = shown.colours ? `the picture's ${name}` : `input channel ${name}`;
       const sum = worth(contributions[i], reach);
-      return make("tr", {}, head, cell(patch), sign("×"), cell(by), sign("="), cell(made), sum);
+      return make("tr", {}, head, cell(patch), sign("×"), cell(by), sign("="), spare(cell(made)), sum);
     });
     const line = (className, value, ...words) => {
-      const head = make("th", { scope: "row", colSpan: 6 }, ...words);
-      return make("tr", { className }, head, worth(value, className === "cnnviz-total" ? null : reach));
+      const head = make("th", { scope: "row", colSpan: 5 }, ...words);
+      const sum = worth(value, className === "cnnviz-total" ? null : reach);
+      return make("tr", { className }, head, spare(make("td", {})), sum);
     };
     const feet = [line("cnnviz-bias", bias, "bias"), line("cnnviz-total", total, "total")];
     const more = `and ${rest} more channel${rest > 1 ? "s" : ""}`;
@@ -161,7 +162,7 @@ class SumView {
     const [a, b, c] = kinds.map((kind) => make("th", { scope: "col" }, kind.legend()));
     const first = make("th", { scope: "col", textContent: shown.colours ? "colour" : "channel" });
     const last = make("th", { scope: "col", textContent: "sum" });
-    const head = make("tr", {}, first, a, make("td", {}), b, make("td", {}), c, last);
+    const head = make("tr", {}, first, a, make("td", {}), b, make("td", {}), spare(c), last);
     const dense = width > 3 && kinds[0].readable ? "cnnviz-dense" : "";
     const parts = [make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, ...feet)];
     return make("table", { className: dense }, ...parts);
@@ -175,6 +176,12 @@ class SumView {
     button.addEventListener("click", () => this.link.say({ type: "more", number: shown.number, count }));
     return button;
   }
+}
+
+/** A cell of the products, which can be done without where the page is narrow: patch and kernel say it too. */
+function spare(cell) {
+  cell.classList.add("cnnviz-spare");
+  return cell;
 }
 
 /** A sum as a number and as a bar, to the right above zero and to the left below; no bar without a reach. */

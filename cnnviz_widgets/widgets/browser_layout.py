@@ -40,8 +40,8 @@ class BrowserLayout(ipw.VBox):
         )
         self.trouble = ipw.HTML(layout=ipw.Layout(display="none"))
         source.layout.flex = "0 1 520px"
-        outline.layout = ipw.Layout(flex="0 1 310px", min_width="270px")
-        card.layout = ipw.Layout(flex="0 1 340px", min_width="300px")
+        outline.layout = ipw.Layout(flex="0 1 290px", min_width="270px")
+        card.layout = ipw.Layout(flex="0 1 325px", min_width="300px")
         middle = ipw.VBox([self.view, tiles, arithmetic], layout=ipw.Layout(flex="1 1 380px", min_width="320px"))
         top = ipw.HBox([source, self.says], layout=_row())
         body = ipw.HBox([outline, middle, card], layout=_row())
