@@ -349,20 +349,21 @@ class LayerBrowser(ipw.VBox):
             found = activations(self.engine, picture, layer)
             shown = filters(self.engine, layer) if view == "filters" else found
         checkpoint()
+        asked = self.channel
+        if asked is None or asked >= len(found.maps):
+            with self._quietly():  # before the tiles are seen: a click on one of them comes later
+                self.channel = int(found.ranking()[0])
         if isinstance(shown, Filters):
             self.tiles.pointing = False
             show_filters(self.tiles, shown)
         else:
             self._show_maps(shown)
         self._maps, self._shown = found, shown
-        asked = self.channel
         with self._quietly():
-            if asked is None or asked >= len(found.maps):
-                self.channel = int(found.ranking()[0])
             self.tiles.selected = self.channel
         self.tiles.report("done")
         self._ask_card()
-        if asked is not None and asked != self.channel:
+        if asked is not None and asked >= len(found.maps):
             raise IndexError(_no_channel(asked, found))
 
     def _show_maps(self, found: Activations, live: bool = False) -> None:
