@@ -96,7 +96,8 @@ class LayerBrowser(ipw.VBox):
             raise TypeError(f"the first argument is {type(engine).__name__}; wanted an Engine")
         self.engine = engine
         self._quiet = threading.local()
-        self._picture = as_picture(image)
+        self._picture = self._seen = as_picture(image)  # the newest, and the one whose maps are on the screen
+        self._lock = threading.Lock()
         self._words = ""  # the picture as an expression, for the code
         self._table: Layers | None = None
         self._maps: Activations | None = None
@@ -300,26 +301,29 @@ class LayerBrowser(ipw.VBox):
 
     def _ask_all(self) -> None:
         """A new picture: its maps first, then what the network says to it and how active its layers are."""
-        picture = self._picture
+        with self._lock:
+            picture = self._picture
         self._ask_tiles()
         self._desk.submit("picture", lambda: self._look(picture))
 
     def _ask_tiles(self) -> None:
-        picture, layer, view = self._picture, self.layer, self.view
+        with self._lock:
+            picture = self._picture
+        layer, view = self.layer, self.view
         self.tiles.report("running", f"looking at {layer}" if layer else "opening the network")
         self._desk.submit("tiles", lambda: self._show_layer(picture, layer, view))
 
     def _ask_card(self) -> None:
         shown, unit = self._maps, self.unit
         if shown is not None and unit is not None and shown.layer == unit.layer:
-            picture, method, quantile = self._picture, cast(Way, self.projection), self.quantile
+            picture, method, quantile = self._seen, cast(Way, self.projection), self.quantile
             self._desk.submit("card", lambda: self._show_unit(shown, picture, unit, method, quantile))
 
     def _ask_sum(self, unit: Unit | None = None) -> None:
         unit = unit or self.unit
         if unit is None or unit.y is None:
             return
-        picture = self._picture
+        picture = self._seen
         self._desk.submit("arithmetic", lambda: self._show_sum(picture, unit))
 
     # --- what the worker does -----------------------------------------------------------------------------------------
@@ -358,7 +362,7 @@ class LayerBrowser(ipw.VBox):
             show_filters(self.tiles, shown)
         else:
             self._show_maps(shown)
-        self._maps, self._shown = found, shown
+        self._maps, self._seen, self._shown = found, picture, shown
         with self._quietly():
             self.tiles.selected = self.channel
         self.tiles.report("done")
@@ -399,7 +403,7 @@ class LayerBrowser(ipw.VBox):
         else:
             self._sum.show(self.arithmetic)
 
-    def _frame(self, frame: Frame) -> Glance | None:
+    def _frame(self, frame: Frame) -> tuple[Image.Image, Glance] | None:
         """One picture of the camera goes through the network."""
         if not self.source.live or self.source.frozen or not self.layer:
             return None
@@ -409,16 +413,21 @@ class LayerBrowser(ipw.VBox):
             self._state = self.engine.state
         with self.engine.still(self._state):
             seen = glance(self.engine, picture, self.layer)
-        self._picture, self._words = picture, ""
+        with self._lock:
+            if not self.source.live:  # stopped meanwhile: the picture before is the one that stays
+                return None
+            self._picture, self._words = picture, ""
         if slowly:
             self._desk.submit("activity", lambda: self.outline.show_activity(layer_activity(self.engine, picture)))
-        return seen
+        return picture, seen
 
-    def _show_frame(self, seen: Glance) -> None:
+    def _show_frame(self, looked: tuple[Image.Image, Glance]) -> None:
         """The maps of one picture of the camera, the card's cheap part, and the classes."""
+        picture, seen = looked
         if not self.source.live or seen.layer != self.layer:
             return
-        found = self._maps = seen.activations
+        found = seen.activations
+        self._maps, self._seen = found, picture
         if self.view == "maps":
             self._shown = found
             self._show_maps(found, live=True)

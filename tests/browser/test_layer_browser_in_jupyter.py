@@ -82,6 +82,10 @@ def test_a_layer_is_found_by_its_name_and_a_unit_is_chosen_with_the_mouse(lab: O
     page.locator(".cnnviz-ol-row", has_text="squeeze").last.click()
     lab.until_python("browser.layer.startswith('features.12.squeeze')")
     until_caption(lab, "features.12.squeeze")
+    lab.python("browser.wait(60)")
+    page.locator(WALL).focus()
+    page.keyboard.press("Home")  # the wall is scrolled to the strongest map: back to its top
+    lab.until_python("browser.channel == 0")
     box = page.locator(WALL).bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 60, box["y"] + 60)

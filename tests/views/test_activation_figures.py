@@ -98,9 +98,9 @@ def test_the_strongest_maps_come_first_with_channel_and_maximum() -> None:
     result = activations(MAPS)
     figure = result.plot(top=8)
     labels = [t.get_text() for t in tiles_axes(figure).texts]
-    assert labels == [f"{c}: {MAPS[c].max():.3g}" for c in result.ranking()[:8]]
+    assert labels == [f"{c}: {MAPS[c].max():.4g}" for c in result.ranking()[:8]]
     for channel in result.ranking()[:8]:
-        assert np.array_equal(tile(figure, f"{channel}: {MAPS[channel].max():.3g}"), MAPS[channel])
+        assert np.array_equal(tile(figure, f"{channel}: {MAPS[channel].max():.4g}"), MAPS[channel])
     said = texts(figure)
     assert "8 of 30 maps of 6x9" in said and "one scale for all" in said and "1 of the 30 have nothing above" in said
     assert title(result) == "Activations · features.3" and title(result) in said
@@ -108,7 +108,7 @@ def test_the_strongest_maps_come_first_with_channel_and_maximum() -> None:
 
 def test_chosen_channels_come_in_the_order_asked_for() -> None:
     figure = activations(MAPS).plot(channels=[5, 29])
-    assert [t.get_text() for t in tiles_axes(figure).texts] == ["5: 0", f"29: {MAPS[29].max():.3g}"]
+    assert [t.get_text() for t in tiles_axes(figure).texts] == ["5: 0", f"29: {MAPS[29].max():.4g}"]
     with pytest.raises(IndexError, match="no channel 30; there are 0 to 29"):
         activations(MAPS).plot(channels=[30])
     with pytest.raises(ValueError, match="at least 1"):
