@@ -102,7 +102,7 @@ class LayerBrowser(ipw.VBox):
         self._table: Layers | None = None
         self._maps: Activations | None = None
         self._shown: Activations | Filters | None = None
-        # what need not follow each frame of the camera; training in another cell is seen within a second
+        # what need not follow each frame of the camera; training in another cell is seen within two seconds
         self._card_due, self._words_due, self._activity_due = Every(0.1), Every(0.25), Every(1.5)
         self._state: Hashable = None
         self.arithmetic: Arithmetic | None = None
