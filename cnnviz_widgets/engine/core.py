@@ -22,6 +22,7 @@ from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.cache import Cache, key_of, state_of
 from cnnviz_widgets.engine.capture import Run, measure, run
 from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
+from cnnviz_widgets.engine.incremental import Incremental
 from cnnviz_widgets.engine.last_maps import find_last_maps
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
 from cnnviz_widgets.engine.shadow import shadow, unwrap
@@ -129,6 +130,7 @@ class Engine:
         self._names = names
         self.cache = Cache()
         self.worker = Worker(f"cnnviz engine {self.name}")
+        self.incremental = Incremental(self)
         weakref.finalize(self, self.worker.close)
         if categories is not None:
             self._count_classes()  # names that do not fit are refused here, not at the first picture
