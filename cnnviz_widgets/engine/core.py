@@ -21,8 +21,8 @@ from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.cache import Cache, key_of, state_of
 from cnnviz_widgets.engine.capture import Run, measure, run
-from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
 from cnnviz_widgets.engine.incremental import Incremental
+from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
 from cnnviz_widgets.engine.last_maps import find_last_maps
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
 from cnnviz_widgets.engine.shadow import shadow, unwrap
