@@ -2,7 +2,8 @@
 
 A widget never runs the network on the kernel's main thread; it hands the engine's worker a function and gets a `Job`.
 Long loops in methods go through `steps`, which is where a job reports its progress and notices that it was cancelled.
-Outside a job `steps` is a plain loop.
+Outside a job `steps` is a plain loop. What somebody waits for with the mouse in hand is urgent: it is done between two
+steps of whatever runs.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Job(Generic[T]):
     ) -> None:
         """Describe the work; `Worker.submit` is what makes it run."""
         self.owner = owner
+        self.urgent = False
         self.state = "waiting"
         self.done = 0
         self.total: int | None = None
@@ -57,6 +59,7 @@ class Job(Generic[T]):
         self._on_end = on_end
         self._loops = 0
         self._thread: int | None = None  # where it will run and end, and so cannot be waited for
+        self._between: Callable[[], None] | None = None  # what its worker does at each of its steps
         self._stop = threading.Event()
         self._ended = threading.Event()
 
@@ -143,7 +146,7 @@ class Job(Generic[T]):
             self.state, self.error = "failed", error
         finally:
             # a kept job must not keep its widget or its engine alive
-            self._work = self._on_progress = self._on_end = self.owner = None
+            self._work = self._on_progress = self._on_end = self._between = self.owner = None
             self._ended.set()
 
 
@@ -155,6 +158,7 @@ class Worker:
         self._name = name
         self._wake = threading.Condition()
         self._waiting: deque[Job[Any]] = deque()
+        self._urgent: deque[Job[Any]] = deque()
         self._running: Job[Any] | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -166,6 +170,7 @@ class Worker:
         work: Callable[[], T],
         *,
         owner: object = None,
+        urgent: bool = False,
         on_progress: Callable[[Job[T]], None] | None = None,
         on_end: Callable[[Job[T]], None] | None = None,
     ) -> Job[T]:
@@ -175,6 +180,9 @@ class Worker:
             work: a function without arguments; its loops go through `steps`.
             owner: whoever asks (a widget). Its waiting job is replaced and its running one is told to stop: only the
                 newest request of an owner matters. None: an independent job.
+            urgent: for work of some milliseconds that a hand waits for: it goes before what waits, and between two
+                steps of what runs, however long that is. Once begun it is finished, a newer request stops it no more:
+                under a stream of them there is always something to see.
             on_progress: called in the worker thread after each step.
             on_end: called once, whatever the outcome: in the worker thread, or, for a job that never ran because
                 a newer request took its place or the worker was closed, in the thread that did that.
@@ -186,13 +194,20 @@ class Worker:
         with self._wake:
             if self._closed:
                 raise RuntimeError("this worker was closed, because its engine is gone")
-            stale = [waiting for waiting in self._waiting if owner is not None and waiting.owner is owner]
-            for old in stale:
-                self._waiting.remove(old)
-            if owner is not None and self._running is not None and self._running.owner is owner:
-                self._running.cancel()
+            stale: list[Job[Any]] = []
+            for queue in (self._waiting, self._urgent) if owner is not None else ():
+                mine = [waiting for waiting in queue if waiting.owner is owner]
+                stale += mine
+                for old in mine:
+                    queue.remove(old)
+            running = self._running
+            if owner is not None and running is not None and running.owner is owner and not running.urgent:
+                running.cancel()
             self.submitted += 1
-            self._waiting.append(job)
+            job.urgent = urgent
+            if not urgent:
+                job._between = self._serve
+            (self._urgent if urgent else self._waiting).append(job)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
                 self._thread.start()
@@ -206,7 +221,8 @@ class Worker:
         """Stop the running job at its next step, drop the waiting ones and end the thread."""
         with self._wake:
             self._closed = True
-            waiting, self._waiting = list(self._waiting), deque()
+            waiting = [*self._urgent, *self._waiting]
+            self._waiting, self._urgent = deque(), deque()
             if self._running is not None:
                 self._running.cancel()
             self._wake.notify()
@@ -217,13 +233,23 @@ class Worker:
         while True:
             with self._wake:
                 self._running = None
-                while not self._waiting and not self._closed:
+                while not (self._urgent or self._waiting or self._closed):
                     self._wake.wait()
-                if not self._waiting:
+                if not (self._urgent or self._waiting):
                     return
-                job = self._running = self._waiting.popleft()
+                job = self._running = (self._urgent or self._waiting).popleft()
             job.run()
             del job  # an idle worker keeps no result alive
+
+    def _serve(self) -> None:
+        """Do what is urgent, between two steps of the running job; called in its thread."""
+        while self._urgent:
+            with self._wake:
+                if not self._urgent:
+                    return
+                job = self._urgent.popleft()
+            contextvars.Context().run(job.run)  # a state that the running job holds still is not this one's
+            del job
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -250,10 +276,12 @@ def current_job() -> Job[Any] | None:
 
 
 def checkpoint() -> None:
-    """Let a cancelled job end here; nothing outside a job."""
+    """Let a cancelled job end here, and what is urgent go first; nothing outside a job."""
     job = _current.get()
     if job is not None:
         job.check()
+        if job._between is not None:
+            job._between()
 
 
 @contextmanager

@@ -31,11 +31,19 @@ class Desk:
         self._owners: dict[str, object] = {}
         self._lock = threading.Lock()
 
-    def submit(self, concern: str, work: Callable[[], object]) -> None:
-        """Have `work` done; what was asked for this concern before is replaced or, if it runs, told to stop."""
+    def submit(self, concern: str, work: Callable[[], object], *, urgent: bool = False) -> None:
+        """Have `work` done; what was asked for this concern before is replaced or, if it runs, told to stop.
+
+        Args:
+            concern: what it is about.
+            work: called in the worker's thread.
+            urgent: do it between two steps of whatever runs, and finish it once it is begun (see `Worker.submit`).
+        """
         with self._lock:
             owner = self._owners.setdefault(concern, object())
-            self._jobs[concern] = self._worker.submit(work, owner=owner, on_end=lambda job: self._ended(concern, job))
+            self._jobs[concern] = self._worker.submit(
+                work, owner=owner, urgent=urgent, on_end=lambda job: self._ended(concern, job)
+            )
 
     def stop(self) -> None:
         """Stop everything that is in work."""

@@ -250,6 +250,96 @@ def test_a_job_may_submit_and_a_newer_one_of_its_own_owner_stops_it(worker: Work
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_urgent_is_done_between_two_steps_of_what_runs_and_in_its_thread(worker: Worker) -> None:
+    seen: list[tuple[str, int]] = []
+    begun, asked = threading.Event(), threading.Event()
+
+    def long() -> None:
+        for number in steps(range(3)):
+            begun.set()
+            assert asked.wait(SOON)
+            seen.append((f"step {number}", threading.get_ident()))
+
+    job = worker.submit(long)
+    assert begun.wait(SOON)
+    worker.submit(lambda: seen.append(("waits", threading.get_ident())))
+    quick = worker.submit(lambda: seen.append(("urgent", threading.get_ident())) or current_job(), urgent=True)
+    asked.set()
+    assert quick.wait(SOON) is quick  # its own steps and progress, not those of the job around it
+    job.wait(SOON)
+    worker.submit(lambda: None).wait(SOON)
+    assert [what for what, _ in seen] == ["step 0", "urgent", "step 1", "step 2", "waits"]
+    assert len({thread for _, thread in seen}) == 1
+
+
+def test_what_is_urgent_goes_before_what_waits(worker: Worker) -> None:
+    begun, free, seen = threading.Event(), threading.Event(), []
+    worker.submit(lambda: (begun.set(), free.wait(SOON)))  # has no steps
+    assert begun.wait(SOON)
+    last = worker.submit(lambda: seen.append("waited"))
+    worker.submit(lambda: seen.append("urgent"), urgent=True)
+    free.set()
+    last.wait(SOON)
+    assert seen == ["urgent", "waited"]
+
+
+def test_of_urgent_requests_the_newest_counts_and_the_one_begun_is_finished(worker: Worker) -> None:
+    owner, seen = object(), []
+    begun, free = threading.Event(), threading.Event()
+
+    def first() -> None:
+        for _ in steps(range(2)):
+            begun.set()
+            assert free.wait(SOON)
+        seen.append("first")
+
+    worker.submit(first, owner=owner, urgent=True)
+    assert begun.wait(SOON)
+    second = worker.submit(lambda: seen.append("second"), owner=owner, urgent=True)
+    third = worker.submit(lambda: seen.append("third"), owner=owner, urgent=True)
+    free.set()
+    third.wait(SOON)
+    assert seen == ["first", "third"]
+    assert ended(second).state == "cancelled"
+
+
+def test_an_urgent_error_is_its_own_and_what_was_interrupted_goes_on(worker: Worker, gate: Gate) -> None:
+    def broken() -> None:
+        raise Boom("quickly")
+
+    with pytest.raises(Boom, match="quickly"):
+        worker.submit(broken, urgent=True).wait(SOON)
+    last = worker.submit(lambda: "next")
+    gate.open.set()
+    assert last.wait(SOON) == "next"
+
+
+def test_urgent_work_sees_the_network_as_it_is_and_not_as_the_interrupted_work_holds_it(picture: Image.Image) -> None:
+    engine = Engine(plain(), transform=TRANSFORM, categories=CLASSES)
+    gate = Gate()
+
+    def hold() -> None:
+        with engine.still("an earlier state"):
+            gate()
+
+    engine.worker.submit(hold)
+    assert gate.begun.wait(SOON)
+    seen = engine.worker.submit(lambda: engine.state, urgent=True).wait(SOON)
+    gate.open.set()
+    assert seen == engine.state
+
+
+def test_a_closed_worker_drops_what_is_urgent_too(worker: Worker) -> None:
+    begun, free = threading.Event(), threading.Event()
+    worker.submit(lambda: (begun.set(), free.wait(SOON)))
+    assert begun.wait(SOON)
+    late = worker.submit(lambda: None, urgent=True)
+    worker.close()
+    free.set()
+    with pytest.raises(Cancelled, match="closed"):
+        late.wait(SOON)
+
+
 def test_a_waiting_job_that_is_cancelled_never_runs(worker: Worker, gate: Gate) -> None:
     ran: list[bool] = []
     job = worker.submit(lambda: ran.append(True))

@@ -62,6 +62,23 @@ def test_waiting_ends_with_its_time_and_in_the_workers_own_thread_with_an_error(
         desk.wait(10)
 
 
+def test_what_is_urgent_interrupts_another_concern_and_is_waited_for(worker: Worker) -> None:
+    desk = Desk(worker, lambda concern, text: None)
+    begun, answered = threading.Event(), threading.Event()
+
+    def long() -> None:
+        for _ in steps(range(10**9)):
+            begun.set()
+            if answered.is_set():
+                break
+
+    desk.submit("map", long)
+    assert begun.wait(10)
+    desk.submit("place", answered.set, urgent=True)
+    desk.wait(10)
+    assert answered.is_set()
+
+
 def test_stop_ends_a_loop_at_its_next_step(worker: Worker) -> None:
     desk = Desk(worker, lambda concern, text: None)
     begun, seen = threading.Event(), []
