@@ -16,6 +16,7 @@ from torchvision.transforms import functional as F
 Channels = Literal["RGB", "BGR", "L"]
 Array = TypeVar("Array", NDArray[np.uint8], NDArray[np.float32], torch.Tensor)
 
+_GREY = (19595, 38470, 7471)  # of 65536: how Pillow weighs red, green and blue
 _MOST_PIXELS = 2**26  # of a resized picture: a strip of 1 x 5000 at short side 256 would take a gigabyte
 
 
@@ -88,8 +89,22 @@ class Preprocessing:
 
     def __call__(self, picture: Image.Image) -> torch.Tensor:
         """The network's input for an RGB picture: float32, (C, H, W)."""
-        pixels = F.pil_to_tensor(self._frame(picture)).to(torch.float32)
-        return F.normalize(self.to_rgb(pixels) / self.scale, list(self.mean), list(self.std))
+        return self._numbers(F.pil_to_tensor(self._frame(picture)).to(torch.float32))
+
+    def encode(self, pixels: NDArray[np.uint8] | NDArray[np.floating]) -> torch.Tensor:
+        """The input (..., C, H, W) for RGB pixels (..., H, W, 3) that have the network's size: `inverse` turned round.
+
+        Nothing is resized or cropped. Levels are 0..255; fractions of a level (a mean colour) are kept.
+
+        Raises:
+            ValueError: Wrong shape.
+        """
+        values = np.asarray(pixels)
+        if values.ndim < 3 or values.shape[-1] != 3:
+            raise ValueError(f"wanted pixels (..., H, W, 3), got {values.shape}")
+        mixed = self._mixed(torch.from_numpy(np.moveaxis(values, -1, -3).astype(np.float64)))
+        whole = values.dtype == np.uint8  # as Pillow, whose grey levels are whole
+        return self._numbers(((mixed + 0.5).floor() if whole else mixed).to(torch.float32))
 
     def inverse(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
         """The pixels (..., H, W, 3) that stand behind an input (..., C, H, W), in RGB, grey as three equal channels.
@@ -119,6 +134,16 @@ class Preprocessing:
         if isinstance(array, torch.Tensor):
             return array.flip(-3)
         return np.flip(array, -3).copy()
+
+    def _numbers(self, levels: torch.Tensor) -> torch.Tensor:
+        """Levels (..., C, H, W) in the order RGB, or grey, as the network's numbers."""
+        return F.normalize(self.to_rgb(levels) / self.scale, list(self.mean), list(self.std))
+
+    def _mixed(self, rgb: torch.Tensor) -> torch.Tensor:
+        """What a network of these channels gets to see of colours (..., 3, H, W), still in the order RGB."""
+        if self.channels != "L":
+            return rgb
+        return torch.einsum("c,...chw->...hw", rgb.new_tensor(_GREY) / sum(_GREY), rgb)[..., None, :, :]
 
     def _frame(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at the network's size."""

@@ -44,11 +44,15 @@ class TransformError(ValueError):
 
 @dataclass(frozen=True)
 class Colours:
-    """Tensor = (level - mean) / std for each channel, levels being 0..255 of the colours in `channels`."""
+    """Tensor = (level - mean) / std for each channel, levels being 0..255 of the colours in `channels`.
+
+    Where all is grey, `weights` says how much red, green and blue add to the level of each channel, 1 together.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: Channels
+    weights: tuple[tuple[float, ...], ...] = ()
 
 
 def learn_colours(run: Run) -> Colours:
@@ -86,7 +90,9 @@ def learn_colours(run: Run) -> Colours:
     for made, expected in ((textured(brighter=48), base + 48), (textured(contrast=2), 2 * base - 96)):
         if np.abs(levels(_array(run(made))) - expected)[inside].max() > _SLACK_TEXTURE:
             raise TransformError("makes each picture's colours depend on the whole picture")
-    return Colours(tuple((-shift / gain).ravel().tolist()), tuple((1 / gain).ravel().tolist()), channels)
+    mixed = len(weights) == 1 or np.ptp(weights, axis=0).max() < 0.5
+    shares = tuple(tuple(row) for row in (weights / weights.sum(1, keepdims=True)).tolist()) if mixed else ()
+    return Colours(tuple((-shift / gain).ravel().tolist()), tuple((1 / gain).ravel().tolist()), channels, shares)
 
 
 def textured(brighter: int = 0, contrast: int = 1) -> Image.Image:

@@ -17,6 +17,8 @@ from cnnviz_widgets.models.probing import SIZE, TransformError, learn_colours, t
 
 Transform = Callable[[Image.Image], object]
 
+_SLACK_ENCODED = 2  # levels that a transform's own inverse may be off
+
 
 def wrap(transform: Transform) -> Preprocessing:
     """See `Preprocessing.of`."""
@@ -41,6 +43,8 @@ class Wrapped(Preprocessing):
     """Somebody's transform that leads to the tensor, and learned colours that lead back."""
 
     transform: Transform
+    weights: tuple[tuple[float, ...], ...] = ()
+    """How each channel (in the order RGB) weighs red, green and blue; none: each is a colour of its own."""
 
     def __call__(self, picture: Image.Image) -> torch.Tensor:
         """The transform's tensor for an RGB picture: float32, (C, H, W)."""
@@ -49,10 +53,32 @@ class Wrapped(Preprocessing):
             raise TransformError(f"gave {len(tensor)} channels for this picture, but {len(self.channels)} for others")
         return tensor
 
+    def _mixed(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Colours as the transform mixes them: `encode` gives what the transform would."""
+        return torch.einsum("kc,...chw->...khw", rgb.new_tensor(self.weights), rgb) if self.weights else rgb
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Invertible(Wrapped):
     """A transform that knows its own way back; mean, std and scale mean nothing here."""
+
+    def encode(self, pixels: NDArray[np.uint8] | NDArray[np.floating]) -> torch.Tensor:
+        """What the transform itself makes of each picture, in whole levels.
+
+        Raises:
+            TransformError: Its own inverse does not lead back to these pixels, so it did more than scale colours.
+        """
+        whole = np.rint(np.asarray(pixels)).clip(0, 255).astype(np.uint8)
+        flat = whole.reshape(-1, *whole.shape[-3:])
+        tensors = torch.stack([self(Image.fromarray(picture)) for picture in flat])
+        back = self.inverse(tensors)
+        if back.shape != flat.shape or np.abs(back.astype(int) - flat).max() > _SLACK_ENCODED:
+            size = f"{whole.shape[-2]} x {whole.shape[-3]}"
+            raise TransformError(
+                f"does not keep a picture of {size}, the size that it makes itself (it resizes or crops it again), so "
+                "changed pixels cannot be brought to the network"
+            )
+        return tensors.reshape(*whole.shape[:-3], *tensors.shape[1:])
 
     def inverse(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
         """What the transform's own inverse gives, picture by picture."""
@@ -95,6 +121,7 @@ def _learned(transform: Transform) -> Wrapped:
         mean=colours.mean,
         std=colours.std,
         channels=colours.channels,
+        weights=colours.weights,
     )
 
 

@@ -151,3 +151,36 @@ def test_a_thread_of_a_picture_is_an_error_and_not_a_gigabyte() -> None:
 def test_numbers_that_cannot_be_meant_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Preprocessing(**wrong)
+
+
+@pytest.mark.parametrize("ours", [IMAGENET, CAFFE, LITE, GREY], ids=["imagenet", "caffe", "lite", "grey"])
+def test_shown_pixels_lead_to_the_very_input_that_they_came_from(ours: Preprocessing) -> None:
+    for photo in ("cat", "coffee"):
+        tensor = ours(samples[photo])
+        assert torch.equal(ours.encode(ours.inverse(tensor)), tensor)
+    batch = torch.stack([ours(samples["cat"]), ours(samples["cat"]).flip(-1)])[None]
+    assert torch.equal(ours.encode(ours.inverse(batch)), batch)
+
+
+@pytest.mark.parametrize("ours", [IMAGENET, CAFFE, LITE, GREY], ids=["imagenet", "caffe", "lite", "grey"])
+def test_a_plain_colour_is_encoded_as_a_picture_of_it_would_be(ours: Preprocessing) -> None:
+    for colour in ((200, 30, 90), (0, 255, 1), (77, 77, 78)):
+        plain = Image.new("RGB", (300, 240), colour)
+        height, width = ours(plain).shape[1:]
+        assert torch.equal(ours.encode(np.full((height, width, 3), colour, np.uint8)), ours(plain))
+
+
+def test_grey_levels_are_rounded_as_pillow_does() -> None:
+    pixels = np.asarray(noise(64, 64))
+    assert torch.equal(GREY.encode(pixels), GREY(Image.fromarray(pixels)))
+
+
+def test_fractions_of_a_level_are_kept() -> None:
+    low, middle, high = (CAFFE.encode(np.full((1, 1, 3), level)) for level in (10.0, 10.25, 11.0))
+    assert torch.equal(middle - low, torch.full((3, 1, 1), 0.25))
+    assert torch.equal(high - low, torch.ones(3, 1, 1))
+
+
+def test_pixels_without_three_colours_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"pixels \(..., H, W, 3\), got \(3, 8, 8\)"):
+        IMAGENET.encode(np.zeros((3, 8, 8)))

@@ -61,6 +61,36 @@ def test_the_way_back_is_learned_so_that_the_pixels_seen_are_shown(transform, se
     assert learned.channels == channels
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [USUAL, lambda picture: 1 - F.to_tensor(picture), hand_made, caffe],
+    ids=["usual", "negative", "numpy", "caffe"],
+)
+def test_shown_pixels_are_encoded_as_the_transform_would_without_resizing_again(transform) -> None:
+    learned = Preprocessing.of(transform)
+    tensor = learned(samples["cat"])
+    again = learned.encode(learned.inverse(tensor))
+    assert again.shape == tensor.shape
+    torch.testing.assert_close(again, tensor, rtol=1e-5, atol=1e-4 * float(tensor.abs().max()))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        T.Compose([T.Grayscale(), T.ToTensor()]),
+        T.Compose([T.Grayscale(3), T.ToTensor(), NORMALIZE]),
+        lambda picture: F.to_tensor(picture).mean(0, keepdim=True),
+    ],
+    ids=["grey", "grey thrice", "mean of channels"],
+)
+def test_colours_are_encoded_as_the_grey_that_the_transform_makes_of_them(transform) -> None:
+    learned = Preprocessing.of(transform)
+    for colour in ((200, 30, 90), (255, 0, 0), (1, 200, 255), (90, 90, 90)):
+        pixels = np.full((20, 30, 3), colour, np.uint8)
+        off = (learned.encode(pixels) - learned(Image.fromarray(pixels))) * torch.tensor(learned.std)[:, None, None]
+        assert off.abs().max() <= 1.01  # levels
+
+
 def test_a_preprocessing_is_left_as_it_is() -> None:
     ours = Preprocessing(resize=10, crop=None)
     assert Preprocessing.of(ours) is ours
@@ -90,6 +120,25 @@ def test_an_inverse_of_the_transforms_own_is_used() -> None:
     batch = torch.stack([x, x.flip(-1)])[None]
     assert np.array_equal(learned.inverse(batch)[0, 1], np.asarray(samples["cat"])[:, ::-1])
     assert "Squared" in repr(learned)
+
+
+def test_an_own_transform_encodes_by_itself_when_it_leads_back() -> None:
+    learned = Preprocessing.of(Squared())
+    pixels = np.asarray(samples["cat"])
+    assert torch.equal(learned.encode(pixels), learned(samples["cat"]))
+    assert torch.equal(learned.encode(np.stack([pixels, pixels[::-1]]))[1], learned(samples["cat"]).flip(-2))
+    assert torch.equal(learned.encode(pixels + 0.25), learned(samples["cat"]))
+
+
+def test_an_own_transform_that_would_crop_again_is_an_error() -> None:
+    class Cropped(Squared):
+        def __call__(self, picture: Image.Image) -> torch.Tensor:
+            return super().__call__(FRAME(picture))
+
+    learned = Preprocessing.of(Cropped())
+    seen = learned.inverse(learned(samples["cat"]))
+    with pytest.raises(ValueError, match="does not keep a picture of 224 x 224.*resizes or crops it again"):
+        learned.encode(seen)
 
 
 def test_an_inverse_that_gives_no_picture_is_an_error_at_once() -> None:
