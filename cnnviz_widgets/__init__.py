@@ -30,6 +30,7 @@ _HOME = {
     "ImageCanvas": "widgets",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
+    "OcclusionMap": "results",
     "PictureSource": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
@@ -53,6 +54,7 @@ _HOME = {
     "integrated_gradients": "methods.backprop",
     "layer_activity": "methods.activations",
     "layer_cam": "methods.cam",
+    "occlusion": "methods.occlusion",
     "project_unit": "methods.units",
     "saliency": "methods.backprop",
     "samples": "data",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.cam import score_cam as score_cam
     from cnnviz_widgets.methods.filters import filter_spectrum as filter_spectrum
     from cnnviz_widgets.methods.filters import filters as filters
+    from cnnviz_widgets.methods.occlusion import occlusion as occlusion
     from cnnviz_widgets.methods.units import project_unit as project_unit
     from cnnviz_widgets.results import ActivationMask as ActivationMask
     from cnnviz_widgets.results import Activations as Activations
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Filters as Filters
     from cnnviz_widgets.results import FilterSpectrum as FilterSpectrum
     from cnnviz_widgets.results import Heatmap as Heatmap
+    from cnnviz_widgets.results import OcclusionMap as OcclusionMap
     from cnnviz_widgets.results import PixelMap as PixelMap
     from cnnviz_widgets.results import Predictions as Predictions
     from cnnviz_widgets.results import Result as Result

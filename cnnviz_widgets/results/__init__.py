@@ -16,6 +16,7 @@ imported here; the views (matplotlib) are looked up when a picture is asked for.
 from cnnviz_widgets.results.activations import ActivationMask, Activations, Arithmetic, UnitProjection
 from cnnviz_widgets.results.filters import Filters, FilterSpectrum
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
+from cnnviz_widgets.results.occlusion import OcclusionMap
 from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
 
@@ -26,6 +27,7 @@ __all__ = [
     "FilterSpectrum",
     "Filters",
     "Heatmap",
+    "OcclusionMap",
     "PictureResult",
     "PixelMap",
     "Predictions",

@@ -20,6 +20,7 @@ METHOD_TITLES = {
     "layer_cam": "LayerCAM",
     "score_cam": "Score-CAM",
     "guided_grad_cam": "Guided Grad-CAM",
+    "occlusion": "Occlusion",
     "activations": "Activations",
     "layer_activity": "Activity of the layers",
     "activation_mask": "Activation mask",
