@@ -10,6 +10,15 @@ from torch import Tensor
 from cnnviz_widgets.engine.geometry.origin import Origin
 
 
+# operations that only look at a tensor's shape, type and place
+FRESH = frozenset(
+    (
+        *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like"),
+        *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"),
+    )
+)
+
+
 @dataclass
 class Call:
     """One operation as the rules below see it: its name, its arguments by name, and one of its outputs."""
@@ -28,6 +37,13 @@ class Call:
     def source(self) -> tuple[Tensor, Origin]:
         """The one tensor that a unary operation works on."""
         return self.known()[0]
+
+
+def named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name, defaults included: the dispatcher leaves them out."""
+    schema = func._schema.arguments
+    defaults = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+    return {**defaults, **dict(zip((argument.name for argument in schema), args, strict=False)), **kwargs}
 
 
 def tensors_in(values: Any) -> list[Tensor]:

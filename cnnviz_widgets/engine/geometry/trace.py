@@ -9,17 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from cnnviz_widgets.engine.geometry.call import Call, tensors_in
+from cnnviz_widgets.engine.geometry.call import FRESH, Call, named, tensors_in
 from cnnviz_widgets.engine.geometry.origin import Origin, Span, image_dims
 from cnnviz_widgets.engine.geometry.rules import RULES
-
-# what only looks at a tensor's shape, type and place
-_FRESH = frozenset(
-    (
-        *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like"),
-        *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"),
-    )
-)
 
 
 class Trace(TorchDispatchMode):
@@ -57,11 +49,11 @@ class Trace(TorchDispatchMode):
     ) -> Any:
         """Run the operation and work out where its outputs come from."""
         name = func.overloadpacket.__name__
-        arguments = _named(func, args, kwargs or {})
+        arguments = named(func, args, kwargs or {})
         before = [origin for origin in map(self.origin, tensors_in(arguments.values())) if origin is not None]
         result = func(*args, **(kwargs or {}))
         outputs = tensors_in([result])
-        if not before or not outputs or name in _FRESH:
+        if not before or not outputs or name in FRESH:
             return result
         in_place = name.endswith("_") and outputs[0] is arguments.get("self")
         was = self._origins.get(outputs[0]) if in_place else None
@@ -83,13 +75,6 @@ class Trace(TorchDispatchMode):
         for tensor in list(self._origins.keys()):
             if tensor is not part and _storage(tensor) == place:
                 self._origins[tensor] = self._origins[tensor].lost(origin.why)
-
-
-def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name, defaults included: the dispatcher leaves them out."""
-    schema = func._schema.arguments
-    defaults = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
-    return {**defaults, **dict(zip((argument.name for argument in schema), args, strict=False)), **kwargs}
 
 
 def _fitting(origin: Origin, output: Tensor, name: str) -> Origin:
