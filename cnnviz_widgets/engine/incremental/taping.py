@@ -1,0 +1,284 @@
+"""Watch a forward pass, and stop it where a list of operations could not repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnnviz_widgets.engine.geometry.call import tensors_in
+from cnnviz_widgets.engine.incremental.nature import Nature, is_quiet, nature
+from cnnviz_widgets.engine.incremental.node import Node, Ref, outputs_of
+
+
+class Refusal(BaseException):
+    """Ends a pass that cannot be recorded; not an Exception, which a network may catch."""
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down the operations that depend on `picture`; enter it inside `torch.inference_mode()`.
+
+    An operation that writes in place is run as its form that returns something new, and the written tensor is then
+    made to lie where that is: the old values stay what they were. Whatever else shares the old memory would have
+    changed with it, so the pass is refused when it is read again.
+    """
+
+    def __init__(self, twin: nn.Module, picture: Tensor) -> None:
+        """Nothing is recorded yet."""
+        super().__init__()
+        self.why_not = ""
+        self.values: list[list[Tensor]] = []
+        self._twin = twin
+        self._calls: list[tuple[Nature, tuple[Any, ...], dict[str, Any]]] = []
+        self._refs: dict[int, Ref] = {id(picture): Ref(-1)}
+        self._alive = [picture]  # so that no id is given twice
+        self._made: dict[int, Tensor] = {}  # constants that came out of an operation of this pass
+        self._filled: dict[int, Tensor] = {}  # memory of constants that was written to in this pass
+        self._overwritten: dict[int, tuple[str, Tensor, Tensor | None]] = {}  # memory -> by what, a holder, its owner
+
+    def read(self, tensor: Tensor) -> Ref | None:
+        """What `tensor` is now; None for a constant."""
+        if self._overwritten:
+            by, _, owner = self._overwritten.get(_memory(tensor), ("", tensor, tensor))
+            if owner is not tensor:
+                self.refuse(f"{by} writes into memory that is read again through another tensor")
+        return self._refs.get(id(tensor))
+
+    def depends(self, tensor: object) -> bool:
+        """True for a value that depends on the picture."""
+        return id(tensor) in self._refs
+
+    def refuse(self, why: str) -> NoReturn:
+        """End the pass."""
+        self.why_not = self.why_not or why
+        raise Refusal(why)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """What was recorded."""
+        return tuple(
+            Node(of.op, of.functional, args, kwargs, tuple(tuple(value.shape) for value in values))
+            for (of, args, kwargs), values in zip(self._calls, self.values, strict=True)
+        )
+
+    def leave_alone(self, module: nn.Module) -> None:
+        """Let one of torch's own modules not notice that its calls are watched: it would take another path."""
+        guards: list[Any] = []
+
+        def begin(*_: Any) -> None:
+            guards.append(torch._C.DisableTorchFunction())
+            guards[-1].__enter__()
+
+        def end(*_: Any) -> None:
+            guards.pop().__exit__(None, None, None)
+
+        module.register_forward_pre_hook(begin)
+        module.register_forward_hook(end, always_call=True)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operation, and write it down when it depends on the picture."""
+        kwargs = kwargs or {}
+        of = nature(func)
+        if self.why_not:  # the network caught the refusal
+            return func(*args, **kwargs)
+        if of.random and not is_quiet(func, args, kwargs):
+            self.refuse(f"{of.name} draws random numbers")
+        if of.fresh:
+            return self._constant(of, func, args, kwargs)
+        noted = tuple([self._noted(arg) for arg in args])
+        noted_by_name = {name: self._noted(arg) for name, arg in kwargs.items()} if kwargs else kwargs
+        if not _has_ref(noted) and not (kwargs and _has_ref(noted_by_name.values())):
+            return self._constant(of, func, args, kwargs)
+        self._check(of, types, args, noted, noted_by_name)
+        if of.writes:
+            return self._in_place(of, func, args, kwargs, noted, noted_by_name)
+        result = func(*args, **kwargs)
+        outputs = outputs_of(result)
+        if len(outputs) == 1 and id(outputs[0]) in self._refs:  # handed on as it is: contiguous(), dropout in eval mode
+            if of.name in ("resolve_conj", "resolve_neg"):
+                self.refuse(f"the network reads values that depend on the picture in Python ({of.name})")
+            return result
+        if not outputs:
+            if not of.metadata:
+                self.refuse(f"the network reads values that depend on the picture in Python ({of.name})")
+            return result
+        self._record(of, noted, noted_by_name, outputs)
+        return result
+
+    def _noted(self, arg: Any) -> Any:
+        if isinstance(arg, Tensor):
+            ref = self.read(arg)
+            return arg if ref is None else ref
+        if isinstance(arg, (list, tuple)):
+            return [self._noted(item) for item in arg]
+        return arg
+
+    def _record(self, of: Nature, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: list[Tensor]) -> None:
+        number = len(self._calls)
+        kept = []
+        for place, output in enumerate(outputs):
+            if output.layout is not torch.strided or output.is_nested:
+                self.refuse(f"{of.name} returns a tensor that is not dense")
+            if id(output) in self._refs:  # handed on beside others
+                output = output.detach()
+            self._refs[id(output)] = Ref(number, place)
+            kept.append(output)
+        self._calls.append((of, args, kwargs))
+        self.values.append(kept)
+
+    def _check(self, of: Nature, types: Any, args: tuple[Any, ...], noted: tuple[Any, ...], by_name: Any) -> None:
+        """Refuse what a node could not repeat."""
+        if of.reads:
+            self.refuse(f"the network reads values that depend on the picture in Python ({of.name})")
+        if types:
+            self.refuse(f"{of.name} works on {types[0].__name__}, a kind of tensor of its own")
+        if of.sized and not (of.name == "index" and not any(map(self._is_mask, tensors_in(args[1:])))):
+            self.refuse(f"the shape of what {of.name} returns depends on the picture")
+        if of.name in ("batch_norm", "instance_norm") and args[3] is not None and args[5]:
+            self.refuse(f"{of.name} changes its running statistics")
+        for constant in tensors_in((*noted, *by_name.values())):
+            if not self._is_known(constant):
+                self.refuse(f"{of.name} reads a tensor whose values come from code that torch does not see")
+
+    def _is_mask(self, index: Tensor) -> bool:
+        return id(index) in self._refs and index.dtype in (torch.bool, torch.uint8)
+
+    # -- constants
+
+    def _constant(self, of: Nature, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation that does not depend on the picture."""
+        given = [] if of.fresh else tensors_in((*args, *kwargs.values()))
+        if of.writes:
+            for tensor in given[:1] if of.functional is not None else given:
+                self.changes_constant(of.name, tensor)
+                self._filled[_memory(tensor)] = tensor
+        result = func(*args, **kwargs)
+        if not of.blank and (of.name == "lift_fresh" or all(map(self._is_known, given))):
+            for output in outputs_of(result):
+                self._made[id(output)] = output
+        return result
+
+    def changes_constant(self, name: str, tensor: Tensor) -> None:
+        """Refuse to change a constant that a recorded operation has used as it was."""
+        memory = _memory(tensor)
+        for _, args, kwargs in self._calls:
+            if any(_memory(constant) == memory for constant in tensors_in((*args, *kwargs.values()))):
+                self.refuse(f"{name} changes a constant that was used before")
+
+    def _is_known(self, constant: Tensor) -> bool:
+        """True for what was there before the pass or came out of an operation of it: not made by unseen code."""
+        return (
+            id(constant) in self._made
+            or not constant.is_inference()
+            or _memory(constant) in self._filled
+            or any(constant is own for own in _tensors_of(self._twin))
+        )
+
+    # -- writing in place
+
+    def _in_place(
+        self,
+        of: Nature,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        noted: tuple[Any, ...],
+        noted_by_name: dict[str, Any],
+    ) -> Tensor:
+        target = args[0]
+        if of.functional is None or of.relocates:
+            self.refuse(f"{of.name} writes into a tensor in a way that is not followed")
+        ref = self._refs.get(id(target))
+        memory = _memory(target)
+        if ref is None:
+            self.changes_constant(of.name, target)
+        if memory in self._overwritten or (ref is None and id(target) not in self._made and memory not in self._filled):
+            # it was there before the pass: a buffer, say, which has to change where it lies
+            before = target.clone()
+            func(*args, **kwargs)
+            result, owner = target.clone(), target
+        else:
+            result, owner = of.functional(*args, **kwargs), None
+            if result is target:
+                return target
+            before = target.detach()
+            self._move(of, func, args, kwargs, result)
+        if ref is None:
+            noted = (before, *noted[1:])
+            self._made[id(before)] = before
+        elif ref.node >= 0 and self.values[ref.node][ref.output] is target:
+            self.values[ref.node][ref.output] = before
+        if owner is target or _memory(result) != memory:
+            self._overwritten[memory] = (of.name, before, owner)
+        self._alive.append(target)
+        self._record(of, noted, noted_by_name, [result])
+        self._refs[id(target)] = Ref(len(self._calls) - 1)
+        return target
+
+    def _move(self, of: Nature, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
+        """Let the written tensor lie where the result is."""
+        target = args[0]
+        view = torch.Tag.inplace_view in func.tags  # squeeze_(): changes the shape, writes nothing
+        if not view and (result.shape != target.shape or result.dtype != target.dtype or 0 in target.stride()):
+            func(*args, **kwargs)  # may well be an error
+            self.refuse(f"{of.name} keeps the type or the shape of what it writes to, {of.op} would not")
+        target.set_(result)
+
+
+class Unseen(TorchFunctionMode):
+    """Refuses what leaves or changes a tensor without an operation."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Report to `recorder`."""
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Look whether a value of the picture leaves torch."""
+        if func in _UNSEEN and not self._recorder.why_not:
+            name = getattr(func, "__name__", "") if func != _SET_DATA else ".data ="
+            if any(map(self._recorder.depends, args)):
+                self._recorder.refuse(f"the network takes values that depend on the picture out of torch ({name})")
+            if func == _SET_DATA:
+                self._recorder.changes_constant(name, args[0])
+        return func(*args, **(kwargs or {}))
+
+
+_SET_DATA = Tensor.data.__set__  # pyright: ignore[reportAttributeAccessIssue]
+_UNSEEN = frozenset(
+    (
+        *(Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.data_ptr, Tensor.apply_, Tensor.map_, Tensor.map2_),
+        *(Tensor.__dlpack__, Tensor.untyped_storage, Tensor.storage, Tensor._typed_storage),
+        *(Tensor.__deepcopy__, Tensor.__reduce_ex__, Tensor.share_memory_, _SET_DATA),
+    )
+)
+
+
+def _memory(tensor: Tensor) -> int:
+    with torch._C.DisableTorchFunction():  # else `Unseen` would take it for the network's doing
+        return tensor.untyped_storage()._cdata
+
+
+def _has_ref(args: Any) -> bool:
+    return any(type(arg) is Ref or (type(arg) is list and any(type(item) is Ref for item in arg)) for arg in args)
+
+
+def _tensors_of(twin: nn.Module) -> Iterator[Tensor]:
+    """The tensors that the network's modules hold, also those in lists and dictionaries of theirs."""
+
+    def within(value: Any, depth: int) -> Iterator[Tensor]:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple, dict)) and depth:
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from within(item, depth - 1)
+
+    for module in twin.modules():
+        yield from within(vars(module), 4)
