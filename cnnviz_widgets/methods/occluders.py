@@ -80,6 +80,25 @@ class Occluder:
         return Sweep(self.x, self.fill, tuple(tops), tuple(lefts), self.size, self.mask)
 
 
+def check_fill(fill: Fill) -> None:
+    """Nothing, when this can stand under a patch.
+
+    Raises:
+        ValueError: it cannot; near names are suggested.
+    """
+    if fill not in ("mean", "blur", "noise"):
+        _colour(fill)
+
+
+def check_shape(shape: Shape) -> None:
+    """Nothing, when a patch can have this shape.
+
+    Raises:
+        ValueError: it cannot; near names are suggested.
+    """
+    _patch(1, shape)
+
+
 def disc(height: int, width: int) -> NDArray[np.bool_]:
     """(h, w) True where a pixel's middle lies within the largest ellipse that fits."""
     y, x = (np.abs((np.arange(length) + 0.5) / length * 2 - 1) for length in (height, width))

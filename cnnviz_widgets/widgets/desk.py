@@ -45,11 +45,18 @@ class Desk:
                 work, owner=owner, urgent=urgent, on_end=lambda job: self._ended(concern, job)
             )
 
-    def stop(self) -> None:
-        """Stop everything that is in work."""
+    def stop(self, *concerns: str) -> None:
+        """Stop what is in work for these concerns; without any, everything."""
         with self._lock:
-            for job in self._jobs.values():
-                job.cancel()
+            for concern in concerns or self._jobs:
+                if concern in self._jobs:
+                    self._jobs[concern].cancel()
+
+    def busy(self, concern: str) -> bool:
+        """Whether something is in work for a concern, and was not told to stop."""
+        with self._lock:
+            job = self._jobs.get(concern)
+            return job is not None and not (job.ended or job.stopping)
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until nothing is in work, also nothing that followed from what was.
