@@ -30,6 +30,7 @@ _HOME = {
     "ImageCanvas": "widgets",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
+    "OcclusionCanvas": "widgets",
     "OcclusionMap": "results",
     "PictureSource": "widgets",
     "PixelMap": "results",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
     from cnnviz_widgets.widgets import LayerBrowser as LayerBrowser
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline
+    from cnnviz_widgets.widgets import OcclusionCanvas as OcclusionCanvas
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
     from cnnviz_widgets.widgets import TileGrid as TileGrid

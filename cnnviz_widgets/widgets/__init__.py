@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
     from cnnviz_widgets.widgets.layer_browser import LayerBrowser
     from cnnviz_widgets.widgets.layer_outline import LayerOutline
+    from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.tile_grid import TileGrid
@@ -25,6 +26,7 @@ __all__ = [
     "ImageCanvas",
     "LayerBrowser",
     "LayerOutline",
+    "OcclusionCanvas",
     "PictureSource",
     "SaliencyToggle",
     "TileGrid",
@@ -38,6 +40,7 @@ _HOME = {
     "ImageCanvas": "image_canvas",
     "LayerBrowser": "layer_browser",
     "LayerOutline": "layer_outline",
+    "OcclusionCanvas": "occlusion_canvas",
     "PictureSource": "picture_source",
     "SaliencyToggle": "saliency_toggle",
     "TileGrid": "tile_grid",

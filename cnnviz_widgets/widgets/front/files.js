@@ -9,8 +9,9 @@ const LARGEST = 20_000_000;
  * @param {HTMLElement} root gets the class cnnviz-dropping while a file is over it
  * @param {(file: File) => void} take
  * @param {(words: string) => void} refuse what is wrong with a file that is not taken
+ * @param {() => boolean} able whether files are wanted at all now
  */
-export function receiveFiles(root, take, refuse) {
+export function receiveFiles(root, take, refuse, able = () => true) {
   const input = make("input", { type: "file", accept: "image/*", hidden: true, tabIndex: -1 });
   const first = (files) => {
     const file = files[0];
@@ -21,6 +22,7 @@ export function receiveFiles(root, take, refuse) {
     } else take(file);
   };
   const drag = (event, over) => {
+    if (!able()) return;
     event.preventDefault();
     event.stopPropagation();
     if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
@@ -36,10 +38,10 @@ export function receiveFiles(root, take, refuse) {
   });
   root.addEventListener("drop", (event) => {
     drag(event, false);
-    first(event.dataTransfer.files);
+    if (able()) first(event.dataTransfer.files);
   });
   root.addEventListener("paste", (event) => {
-    if (!event.clipboardData.files.length) return;
+    if (!able() || !event.clipboardData.files.length) return;
     event.preventDefault();
     event.stopPropagation();
     first(event.clipboardData.files);
