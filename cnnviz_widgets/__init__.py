@@ -32,6 +32,7 @@ _HOME = {
     "LayerOutline": "widgets",
     "OcclusionCanvas": "widgets",
     "OcclusionMap": "results",
+    "OcclusionSlider": "widgets",
     "PictureSource": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets import LayerBrowser as LayerBrowser
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline
     from cnnviz_widgets.widgets import OcclusionCanvas as OcclusionCanvas
+    from cnnviz_widgets.widgets import OcclusionSlider as OcclusionSlider
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
     from cnnviz_widgets.widgets import TileGrid as TileGrid

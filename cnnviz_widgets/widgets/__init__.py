@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.layer_browser import LayerBrowser
     from cnnviz_widgets.widgets.layer_outline import LayerOutline
     from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
+    from cnnviz_widgets.widgets.occlusion_slider import OcclusionSlider
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.tile_grid import TileGrid
@@ -27,6 +28,7 @@ __all__ = [
     "LayerBrowser",
     "LayerOutline",
     "OcclusionCanvas",
+    "OcclusionSlider",
     "PictureSource",
     "SaliencyToggle",
     "TileGrid",
@@ -41,6 +43,7 @@ _HOME = {
     "LayerBrowser": "layer_browser",
     "LayerOutline": "layer_outline",
     "OcclusionCanvas": "occlusion_canvas",
+    "OcclusionSlider": "occlusion_slider",
     "PictureSource": "picture_source",
     "SaliencyToggle": "saliency_toggle",
     "TileGrid": "tile_grid",

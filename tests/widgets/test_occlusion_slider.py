@@ -473,7 +473,7 @@ def test_a_channel_that_a_layer_lacks_is_said_under_the_picture(slider: Occlusio
     slider.view, slider.unit = "activity", Unit("features.0", 99)
     with pytest.raises(IndexError, match="no channel 99 in layer 'features.0'; it has 0 to 7"):
         slider.wait(SOON)
-    assert slider.canvas.status["state"] == "error" and "no channel 99" in slider.canvas.status["text"]
+    assert slider.canvas.status["state"] == "error" and "no channel 99" in str(slider.canvas.status["text"])
     slider.unit = Unit("features.0", 7)
     whole(slider)
     assert slider.canvas.status["state"] == "done"
@@ -496,7 +496,7 @@ def test_what_a_sweep_or_a_place_raises_is_shown_and_raised_by_wait(
     slider.patch = 9
     with pytest.raises(RuntimeError, match="on fire"):
         slider.wait(SOON)
-    assert slider.canvas.status["state"] == "error" and "on fire" in slider.canvas.status["text"]
+    assert slider.canvas.status["state"] == "error" and "on fire" in str(slider.canvas.status["text"])
     monkeypatch.setattr(slider.engine.incremental, "rows", rows)
     slider.patch = 10
     assert whole(slider).size == (10, 10)
