@@ -24,11 +24,11 @@ FILLS = {
 }
 SHAPES = {"square": ("Square", "a square of this side"), "circle": ("Circle", "a disc of this diameter")}
 NEEDS = {  # which parts a view has
-    "score": ("picker",),
-    "probability": ("picker",),
+    "score": ("hint", "picker"),
+    "probability": ("hint", "picker"),
     "activity": ("units",),
     "class": (),
-    "comparison": ("picker", "against"),
+    "comparison": ("hint", "picker", "against"),
 }
 WIDTH = "340px"
 
@@ -58,7 +58,12 @@ class OcclusionControls(ipw.HBox):
         self.again = ipw.Button(
             description="Compute again", icon="refresh", tooltip="the whole map, or what is left of a stopped one"
         )
-        self._parts: dict[str, ipw.DOMWidget] = {"picker": picker, "against": self.against, "units": units}
+        self._parts: dict[str, ipw.DOMWidget] = {
+            "hint": ipw.HTML("of the class (click a bar for another one):", layout=ipw.Layout(margin="4px 0 0 4px")),
+            "picker": picker,
+            "against": self.against,
+            "units": units,
+        }
         side = ipw.VBox(
             [
                 _title("Patch"),
@@ -66,9 +71,9 @@ class OcclusionControls(ipw.HBox):
                 ipw.HBox([ipw.Label("Shape", layout=_NAME), self.shape]),
                 self.fill,
                 _title("Map"),
+                self.stride,
                 self.view,
                 *self._parts.values(),
-                self.stride,
                 self.again,
             ],
             layout=ipw.Layout(flex="0 0 352px", max_width="100%"),

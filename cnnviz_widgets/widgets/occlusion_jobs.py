@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from cnnviz_widgets.engine import Cancelled, Engine, current_job
+from cnnviz_widgets.engine import Cancelled, Engine, checkpoint, current_job
 from cnnviz_widgets.results import Predictions, Unit
 from cnnviz_widgets.widgets.desk import Desk, Every
 from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
@@ -150,6 +150,7 @@ class OcclusionJobs:
         due, clock = Every(OFTEN), _Clock()
         swept = self._show(scene, choice, unit)
         try:
+            checkpoint()  # the patch's place is answered before the first row
             for swept in self._work.grow(scene, *wanted):
                 if due.due() and self._still(wanted):
                     self._show(scene, self._choice(), unit)

@@ -93,10 +93,12 @@ class OcclusionScreen:
 
 
 def _label(found: OcclusionMap, view: str) -> str:
+    """The caption; its first word names the value under the cursor too."""
     if view == "class":
         return "most probable class"
-    what = {"activity": "activity", "probability": "probability", "comparison": "score difference"}.get(view, "score")
-    return f"{what} of {found.target_name}"
+    if view == "comparison":
+        return f"lead of {' over '.join(found.target_name.split(' - ', 1))}"
+    return f"{view} of {found.target_name}"
 
 
 def _names(scene: Scene, numbers: Iterable[int]) -> dict[int, str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cnnviz_widgets.engine import Engine
+from cnnviz_widgets.engine import Engine, checkpoint
 from cnnviz_widgets.engine.targets import check_unit
 from cnnviz_widgets.methods.occluders import Fill, Occluder, Shape
 from cnnviz_widgets.results import Predictions, Unit
@@ -138,6 +138,7 @@ class OcclusionWork:
             swept.add(_numbers(row))
             self.sweeps.keep((setting, unit), swept)  # it has grown
             yield swept
+            checkpoint()  # here at the latest what is urgent is done
 
     def base(self, scene: Scene, unit: Unit) -> float:
         """The activity of a feature map without a patch; a map is remembered from then on.

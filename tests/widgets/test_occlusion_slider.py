@@ -268,6 +268,29 @@ def test_a_dragged_place_is_answered_while_a_map_is_computed(slider: OcclusionSl
     assert whole(slider).size == (9, 9)
 
 
+def test_a_place_is_answered_between_two_rows_whatever_computes_them(
+    slider: OcclusionSlider, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+    rows = slider.engine.incremental.rows
+
+    def without_steps(sweep: Sweep, want: Any = None, **options: Any) -> Iterator[Tensor]:
+        for row in list(rows(sweep, want, **options)):
+            if len(sweep) > 1:
+                seen.append(slider.canvas.answer.get("y"))
+                begun.set()
+                assert go_on.wait(SOON)
+            yield row
+
+    monkeypatch.setattr(slider.engine.incremental, "rows", without_steps)
+    slider.patch = 9
+    assert begun.wait(SOON)
+    slider.place = (20, 20)
+    go_on.set()
+    whole(slider)
+    assert seen[1:] == [20] * 6
+
+
 def test_of_many_places_the_last_one_is_answered(slider: OcclusionSlider, watch: Watch) -> None:
     for x in range(24):
         slider.place = (3, x)
