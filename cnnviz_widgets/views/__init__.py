@@ -19,6 +19,7 @@ from cnnviz_widgets.results import (
     Filters,
     FilterSpectrum,
     Heatmap,
+    OcclusionMap,
     PixelMap,
     Predictions,
     Result,
@@ -31,6 +32,7 @@ from cnnviz_widgets.views.filter_spectrum import plot_filter_spectrum
 from cnnviz_widgets.views.filters import plot_filters
 from cnnviz_widgets.views.heatmap import plot_heatmap
 from cnnviz_widgets.views.layout import png
+from cnnviz_widgets.views.occlusion_map import plot_occlusion_map
 from cnnviz_widgets.views.pixel_map import plot_pixel_map
 from cnnviz_widgets.views.predictions import plot_predictions
 from cnnviz_widgets.views.unit_projection import plot_unit_projection
@@ -43,6 +45,7 @@ __all__ = [
     "plot_filter_spectrum",
     "plot_filters",
     "plot_heatmap",
+    "plot_occlusion_map",
     "plot_pixel_map",
     "plot_predictions",
     "plot_unit_projection",
@@ -56,6 +59,7 @@ VIEWS: dict[type[Result], Callable[..., Any]] = {
     FilterSpectrum: plot_filter_spectrum,
     Filters: plot_filters,
     Heatmap: plot_heatmap,
+    OcclusionMap: plot_occlusion_map,
     PixelMap: plot_pixel_map,
     Predictions: plot_predictions,
     UnitProjection: plot_unit_projection,

@@ -7,6 +7,7 @@ resampled, and what lies over the picture lies on the very pixels it belongs to.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -91,17 +92,23 @@ def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
     return file.getvalue(), {"width": round(width), "height": round(height)}
 
 
-def sheet(heading: str, image_shape: tuple[int, ...], panels: int, right: float = 0.0) -> tuple[Sheet, list[Axes]]:
-    """A titled sheet with a row of equal panels for pictures of this shape, and `right` inches free beside the last."""
+def sheet(
+    heading: str, image_shape: tuple[int, ...], panels: int, right: float = 0.0, between: Sequence[float] = ()
+) -> tuple[Sheet, list[Axes]]:
+    """A titled sheet with a row of equal panels for pictures of this shape, and `right` inches free beside the last.
+
+    `between` gives as many inches beside each of the others, for what stands there; the usual gap where it is left out.
+    """
     across, high = panel_inches(image_shape, SIDE if panels < 3 else NARROW)
     slot, room = _whole(max(across, LEAST)), _whole(max(high, LEAST))
-    width = MARGIN + panels * slot + (panels - 1) * GAP + _whole(right) + MARGIN
+    gaps = [_whole(gap) for gap in between] or [GAP] * (panels - 1)
+    width = MARGIN + panels * slot + sum(gaps) + _whole(right) + MARGIN
     lines = wrap(heading, width - 2 * MARGIN, 12, "bold")
     height = MARGIN + TITLE * len(lines) + CAPTION + room + MARGIN
     figure = Sheet(width, height)
     figure.text(MARGIN / width, 1 - MARGIN / height, "\n".join(lines), va="top", ha="left", color=INK, fontsize=12,
                 fontweight="bold", linespacing=1.25, parse_math=False)  # fmt: skip
-    lefts = [MARGIN + i * (slot + GAP) for i in range(panels)]
+    lefts = [MARGIN + i * slot + sum(gaps[:i]) for i in range(panels)]
     low = MARGIN + round((room - high) / 2 * DPI) / DPI
     return figure, [figure.add_axes((left / width, low / height, across / width, high / height)) for left in lefts]
 
