@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnviz_widgets.data import ImageLike
-from cnnviz_widgets.engine import Engine, Objective, Target
+from cnnviz_widgets.engine import Engine, Objective, Target, checkpoint
 from cnnviz_widgets.engine.incremental import Want
 from cnnviz_widgets.methods.backprop import ZEILER
 from cnnviz_widgets.methods.common import method, whole_number
@@ -229,6 +229,7 @@ def _grow(engine: Engine, state: Hashable, question: _Question, memory: int | No
         base = [float(question.read(plain, objective)[0]) for objective in objectives]
         rows = [engine.incremental.rows(sweep, want, memory=memory) for want in wants]
     for number in range(len(question.tops)):
+        checkpoint()
         with engine.still(state):
             answers = dict(zip(wants, map(next, rows), strict=True))
         for place, objective in enumerate(objectives):
@@ -238,7 +239,7 @@ def _grow(engine: Engine, state: Hashable, question: _Question, memory: int | No
         yield question.maps(base, scores, classes)
     with engine.still(state):
         for row in rows:
-            next(row, None)  # its own last words: progress, and a last look whether it was stopped
+            next(row, None)  # it ends here, and reports that it has
 
 
 def _most_probable(scores: Tensor) -> NDArray[np.int64]:
