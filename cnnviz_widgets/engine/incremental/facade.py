@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import Tensor
 
-from cnnviz_widgets.engine.incremental import plain
+from cnnviz_widgets.engine.cache import key_of
+from cnnviz_widgets.engine.device import exact
+from cnnviz_widgets.engine.incremental import patches, plain, sweeping
+from cnnviz_widgets.engine.incremental.base import Base
+from cnnviz_widgets.engine.incremental.plan import Plan, plan
+from cnnviz_widgets.engine.incremental.program import Program, program
 from cnnviz_widgets.engine.incremental.reading import layers_of, read
+from cnnviz_widgets.engine.incremental.report import Report
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
+from cnnviz_widgets.engine.incremental.tape import Tape, record
 from cnnviz_widgets.results import Unit
 
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
+
+T = TypeVar("T")
+
+# below this share of multiply-adds skipped, plain batches of whole pictures are as fast
+WORTHWHILE = 0.1
 
 
 class Incremental:
     """What an engine answers when a patch moves over a picture, computing only what the patch can change.
 
     Example:
-        ``for row in engine.incremental.rows(sweep, None): ...``
+        >>> for row in engine.incremental.rows(sweep): ...
+        >>> engine.incremental.report()
     """
 
     def __init__(self, engine: Engine) -> None:
         """Belong to `engine`, which is not kept alive."""
         self._engine = weakref.ref(engine)
+        self._kept: dict[str, _Shelf] = {"tape": _Shelf(2), "program": _Shelf(4), "plan": _Shelf(16), "base": _Shelf(3)}
+        self._report: Report | None = None
 
     def rows(self, sweep: Sweep, want: Want = None, *, memory: int | None = None) -> Iterator[Tensor]:
         """What is wanted for each row of positions, in order: (n, k) on the CPU.
@@ -35,10 +53,34 @@ class Incremental:
             sweep: the picture and where the patch goes.
             want: None for all class scores, a tuple of class numbers for theirs, or a `Unit`: with a position its
                 activation, without one the total response of its feature map (Zeiler & Fergus 2013, figure 7b).
-            memory: bytes that activations may take.
+            memory: bytes that activations may take, those of the picture without a patch included.
+
+        Raises:
+            ValueError: `memory` is less than one position takes; the message says how much that is.
         """
         engine = self._own()
-        return plain.rows(engine, sweep, want)
+        with engine.still():
+            state = engine.state
+            tape = self._tape(engine, sweep.x, state)
+            made: Plan | None = None
+            why = tape.why_not
+            if not why:
+                made = self._plan(self._program(engine, sweep.x, want, state), sweep)
+                if made.macs > (1 - WORTHWHILE) * made.program.macs:
+                    why = f"only {1 - made.macs / max(1, made.program.macs):.0%} of its multiply-adds could be skipped"
+            if why or made is None:
+                self._report = Report(engine.name, len(sweep), 1, 1, (), why, 0, engine.batch_size(sweep.x), 0)
+                found = plain.rows(engine, sweep, want)
+            else:
+                base = self._base(engine, sweep.x, made.program, want, state)
+                split = sweeping.chunking(sweep, made, base.bytes, memory)
+                at_once = split.rows * len(split.parts[0])
+                macs = made.program.macs
+                self._report = Report(
+                    engine.name, len(sweep), macs, made.macs, made.stops, "", base.bytes, at_once, split.bytes
+                )
+                found = sweeping.rows(sweep, made, base, split)
+        yield from found
 
     def base(self, x: Tensor, want: Want = None) -> Tensor:
         """The same (k,) for a prepared picture without a patch."""
@@ -46,8 +88,83 @@ class Incremental:
         axes = engine.layers_for(x)[want.layer].axes if isinstance(want, Unit) else None
         return read(engine.run(x, layers_of(want)), want, axes)[0].cpu()
 
+    def report(self) -> Report:
+        """What the latest sweep saved, and what stopped it from saving more.
+
+        Raises:
+            RuntimeError: there was no sweep yet.
+        """
+        if self._report is None:
+            raise RuntimeError("there was no sweep yet; call occlusion(engine, image) first")
+        return self._report
+
+    def check(self, sweep: Sweep, want: Want = None, count: int = 3, seed: int = 0) -> float:
+        """The largest difference from running the whole network, at `count` random positions of a sweep."""
+        engine = self._own()
+        generator = torch.Generator().manual_seed(seed)
+        worst = 0.0
+        for _ in range(count):
+            row = int(torch.randint(len(sweep.tops), (1,), generator=generator))
+            column = int(torch.randint(len(sweep.lefts), (1,), generator=generator))
+            wanted = next(iter(plain.rows(engine, _at(sweep, row, (sweep.lefts[column],)), want)))[0]
+            came = next(iter(self.rows(_at(sweep, row, sweep.lefts), want)))[column]
+            worst = max(worst, float((wanted - came).abs().max()))
+        return worst
+
     def _own(self) -> Engine:
         engine = self._engine()
         if engine is None:
             raise RuntimeError("the engine that this belonged to is gone; keep it in a variable")
         return engine
+
+    def _tape(self, engine: Engine, x: Tensor, state: Hashable) -> Tape:
+        def compute() -> Tape:
+            with exact(engine.device):
+                return record(engine._twin(), engine._laid_out(x))[0]
+
+        return self._kept["tape"].get((state, tuple(x.shape)), compute)
+
+    def _program(self, engine: Engine, x: Tensor, want: Want, state: Hashable) -> Program:
+        def compute() -> Program:
+            axes = engine.layers_for(x)[want.layer].axes if isinstance(want, Unit) else None
+            with torch.inference_mode():
+                return program(self._tape(engine, x, state), want, x, axes)
+
+        return self._kept["program"].get((state, tuple(x.shape), want), compute)
+
+    def _plan(self, made: Program, sweep: Sweep) -> Plan:
+        tops, lefts = patches.spans(sweep)
+        return self._kept["plan"].get((id(made), tops, lefts), lambda: plan(made, tops, lefts), made)
+
+    def _base(self, engine: Engine, x: Tensor, made: Program, want: Want, state: Hashable) -> Base:
+        def compute() -> Base:
+            with torch.inference_mode(), exact(engine.device):
+                return Base(made, engine._laid_out(x))
+
+        return self._kept["base"].get((state, key_of(x), want), compute)
+
+
+class _Shelf:
+    """The few things of one kind that were made last."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._things: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T], keep: object = None) -> T:
+        """The thing of that key, made when it is not there; `keep` lives as long as it."""
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+                return self._things[key][0]
+        thing = make()
+        with self._lock:
+            self._things[key] = (thing, keep)
+            while len(self._things) > self._room:
+                self._things.popitem(last=False)
+        return thing
+
+
+def _at(sweep: Sweep, row: int, lefts: tuple[int, ...]) -> Sweep:
+    return Sweep(sweep.x, sweep.fill, (sweep.tops[row],), lefts, sweep.size, sweep.mask)

@@ -8,16 +8,19 @@ another, code that torch does not see) is refused with the reason, never guessed
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from cnnviz_widgets.engine.capture import first_tensor, scores_of
 from cnnviz_widgets.engine.incremental.node import Node, Ref
 from cnnviz_widgets.engine.incremental.taping import Recorder, Refusal, Unseen
+
+# modules of torch's own that take another path when their calls are watched
+_WATCHFUL = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 
 __all__ = ["Node", "Ref", "Tape", "record"]
 
@@ -80,7 +83,7 @@ def record(twin: nn.Module, x: Tensor) -> tuple[Tape, list[list[Tensor]]]:
     with torch.inference_mode():
         picture = x.clone()  # some networks change their input in place
         recorder = Recorder(twin, picture)
-        _note_layers(twin, recorder, layers)
+        hooks = _note_layers(twin, recorder, layers)
         try:
             with recorder, Unseen(recorder):
                 scores = recorder.read(scores_of(twin(picture)))
@@ -89,13 +92,17 @@ def record(twin: nn.Module, x: Tensor) -> tuple[Tape, list[list[Tensor]]]:
                 output = scores
         except Refusal:
             pass
+        finally:
+            for hook in hooks:  # they hold the recorder and it the network: the values would wait for a collection
+                hook.remove()
     if output is None:
         return Tape((), tuple(x.shape), Ref(-1), {}, recorder.why_not), []
     return Tape(recorder.nodes(), tuple(x.shape), output, layers), recorder.values
 
 
-def _note_layers(twin: nn.Module, recorder: Recorder, layers: dict[str, Ref]) -> None:
+def _note_layers(twin: nn.Module, recorder: Recorder, layers: dict[str, Ref]) -> list[RemovableHandle]:
     calls: dict[str, int] = {}
+    hooks: list[RemovableHandle] = []
 
     def note(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -106,13 +113,11 @@ def _note_layers(twin: nn.Module, recorder: Recorder, layers: dict[str, Ref]) ->
             if ref is not None:
                 layers[name] = layers[f"{name}#{calls[name]}"] = ref
 
-        module.register_forward_hook(hook)
+        hooks.append(module.register_forward_hook(hook))
 
-    for name, module in _named(twin):
-        note(name, module)
-        if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer | nn.TransformerEncoder):
-            recorder.leave_alone(module)
-
-
-def _named(twin: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    return ((name, module) for name, module in twin.named_modules() if name)
+    for name, module in twin.named_modules():
+        if name:
+            note(name, module)
+        if isinstance(module, _WATCHFUL):
+            hooks += recorder.leave_alone(module)
+    return hooks

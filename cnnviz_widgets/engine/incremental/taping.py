@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 from cnnviz_widgets.engine.geometry.call import tensors_in
 from cnnviz_widgets.engine.incremental.nature import Nature, is_quiet, nature
@@ -37,16 +38,20 @@ class Recorder(TorchDispatchMode):
         self._refs: dict[int, Ref] = {id(picture): Ref(-1)}
         self._alive = [picture]  # so that no id is given twice
         self._made: dict[int, Tensor] = {}  # constants that came out of an operation of this pass
+        self._blank: dict[int, Tensor] = {}  # constants without values yet
         self._filled: dict[int, Tensor] = {}  # memory of constants that was written to in this pass
-        self._overwritten: dict[int, tuple[str, Tensor, Tensor | None]] = {}  # memory -> by what, a holder, its owner
+        self._overwritten: dict[int, tuple[str, Tensor]] = {}  # memory -> by what, and what it was
+        self._overwrote_constants = False
+        self._doubtful = False  # a constant among the arguments was made in this pass, who knows how
 
     def read(self, tensor: Tensor) -> Ref | None:
         """What `tensor` is now; None for a constant."""
-        if self._overwritten:
-            by, _, owner = self._overwritten.get(_memory(tensor), ("", tensor, tensor))
-            if owner is not tensor:
+        ref = self._refs.get(id(tensor))
+        if self._overwritten and (ref is not None or self._overwrote_constants):
+            by, _ = self._overwritten.get(_memory(tensor), ("", None))
+            if by:
                 self.refuse(f"{by} writes into memory that is read again through another tensor")
-        return self._refs.get(id(tensor))
+        return ref
 
     def depends(self, tensor: object) -> bool:
         """True for a value that depends on the picture."""
@@ -64,8 +69,8 @@ class Recorder(TorchDispatchMode):
             for (of, args, kwargs), values in zip(self._calls, self.values, strict=True)
         )
 
-    def leave_alone(self, module: nn.Module) -> None:
-        """Let one of torch's own modules not notice that its calls are watched: it would take another path."""
+    def leave_alone(self, module: nn.Module) -> list[RemovableHandle]:
+        """Let a module not notice that calls of torch are watched; torch's own, where no value leaves torch."""
         guards: list[Any] = []
 
         def begin(*_: Any) -> None:
@@ -75,8 +80,7 @@ class Recorder(TorchDispatchMode):
         def end(*_: Any) -> None:
             guards.pop().__exit__(None, None, None)
 
-        module.register_forward_pre_hook(begin)
-        module.register_forward_hook(end, always_call=True)
+        return [module.register_forward_pre_hook(begin), module.register_forward_hook(end, always_call=True)]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -90,9 +94,13 @@ class Recorder(TorchDispatchMode):
             self.refuse(f"{of.name} draws random numbers")
         if of.fresh:
             return self._constant(of, func, args, kwargs)
-        noted = tuple([self._noted(arg) for arg in args])
-        noted_by_name = {name: self._noted(arg) for name, arg in kwargs.items()} if kwargs else kwargs
-        if not _has_ref(noted) and not (kwargs and _has_ref(noted_by_name.values())):
+        self._doubtful = False
+        noted, depends = self._noted(args)
+        noted_by_name = kwargs
+        if kwargs:
+            values, more = self._noted(kwargs.values())
+            noted_by_name, depends = dict(zip(kwargs, values, strict=True)), depends or more
+        if not depends:
             return self._constant(of, func, args, kwargs)
         self._check(of, types, args, noted, noted_by_name)
         if of.writes:
@@ -110,13 +118,21 @@ class Recorder(TorchDispatchMode):
         self._record(of, noted, noted_by_name, outputs)
         return result
 
-    def _noted(self, arg: Any) -> Any:
-        if isinstance(arg, Tensor):
-            ref = self.read(arg)
-            return arg if ref is None else ref
-        if isinstance(arg, (list, tuple)):
-            return [self._noted(item) for item in arg]
-        return arg
+    def _noted(self, args: Iterable[Any]) -> tuple[tuple[Any, ...], bool]:
+        """Arguments as a node has them, and whether there is a reference among them."""
+        noted, depends, refs, watch = [], False, self._refs, bool(self._overwritten)
+        for arg in args:
+            if isinstance(arg, Tensor):
+                ref = self.read(arg) if watch else refs.get(id(arg))
+                if ref is not None:
+                    arg, depends = ref, True
+                elif arg.is_inference() and id(arg) not in self._made:
+                    self._doubtful = True
+            elif isinstance(arg, (list, tuple)) and arg and not isinstance(arg[0], int):
+                items, more = self._noted(arg)
+                arg, depends = list(items), depends or more
+            noted.append(arg)
+        return tuple(noted), depends
 
     def _record(self, of: Nature, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: list[Tensor]) -> None:
         number = len(self._calls)
@@ -141,9 +157,11 @@ class Recorder(TorchDispatchMode):
             self.refuse(f"the shape of what {of.name} returns depends on the picture")
         if of.name in ("batch_norm", "instance_norm") and args[3] is not None and args[5]:
             self.refuse(f"{of.name} changes its running statistics")
-        for constant in tensors_in((*noted, *by_name.values())):
-            if not self._is_known(constant):
-                self.refuse(f"{of.name} reads a tensor whose values come from code that torch does not see")
+        if of.writes and (of.functional is None or of.relocates):
+            self.refuse(f"{of.name} writes into a tensor in a way that is not followed")
+        read = noted[1:] if of.name == "copy_" else noted
+        if self._doubtful and not all(map(self._is_known, tensors_in((*read, *by_name.values())))):
+            self.refuse(f"{of.name} reads a tensor whose values come from code that torch does not see")
 
     def _is_mask(self, index: Tensor) -> bool:
         return id(index) in self._refs and index.dtype in (torch.bool, torch.uint8)
@@ -158,9 +176,9 @@ class Recorder(TorchDispatchMode):
                 self.changes_constant(of.name, tensor)
                 self._filled[_memory(tensor)] = tensor
         result = func(*args, **kwargs)
-        if not of.blank and (of.name == "lift_fresh" or all(map(self._is_known, given))):
-            for output in outputs_of(result):
-                self._made[id(output)] = output
+        known = not of.blank and (of.name == "lift_fresh" or all(map(self._is_known, given)))
+        for output in outputs_of(result):
+            (self._made if known else self._blank)[id(output)] = output
         return result
 
     def changes_constant(self, name: str, tensor: Tensor) -> None:
@@ -176,7 +194,15 @@ class Recorder(TorchDispatchMode):
             id(constant) in self._made
             or not constant.is_inference()
             or _memory(constant) in self._filled
-            or any(constant is own for own in _tensors_of(self._twin))
+            or any(constant is own for own in _tensors_of(self._twin, set()))
+        )
+
+    def _is_own(self, constant: Tensor) -> bool:
+        """True for what the network may write to without anybody else noticing."""
+        return (
+            id(constant) in self._made
+            or id(constant) in self._blank
+            or any(constant is own for own in _tensors_of(self._twin, set()))
         )
 
     # -- writing in place
@@ -191,30 +217,25 @@ class Recorder(TorchDispatchMode):
         noted_by_name: dict[str, Any],
     ) -> Tensor:
         target = args[0]
-        if of.functional is None or of.relocates:
-            self.refuse(f"{of.name} writes into a tensor in a way that is not followed")
         ref = self._refs.get(id(target))
         memory = _memory(target)
         if ref is None:
             self.changes_constant(of.name, target)
-        if memory in self._overwritten or (ref is None and id(target) not in self._made and memory not in self._filled):
-            # it was there before the pass: a buffer, say, which has to change where it lies
-            before = target.clone()
-            func(*args, **kwargs)
-            result, owner = target.clone(), target
-        else:
-            result, owner = of.functional(*args, **kwargs), None
-            if result is target:
-                return target
-            before = target.detach()
-            self._move(of, func, args, kwargs, result)
+            if not self._is_own(target):
+                self.refuse(f"{of.name} writes into a tensor that is not the network's own")
+        result = of.functional(*args, **kwargs)
+        if result is target:
+            return target
+        before = target.detach()
+        self._move(of, func, args, kwargs, result)
         if ref is None:
-            noted = (before, *noted[1:])
+            self._overwrote_constants = True
             self._made[id(before)] = before
+            noted = (before, *noted[1:])
         elif ref.node >= 0 and self.values[ref.node][ref.output] is target:
             self.values[ref.node][ref.output] = before
-        if owner is target or _memory(result) != memory:
-            self._overwritten[memory] = (of.name, before, owner)
+        if _memory(result) != memory:
+            self._overwritten[memory] = (of.name, before)
         self._alive.append(target)
         self._record(of, noted, noted_by_name, [result])
         self._refs[id(target)] = Ref(len(self._calls) - 1)
@@ -266,19 +287,12 @@ def _memory(tensor: Tensor) -> int:
         return tensor.untyped_storage()._cdata
 
 
-def _has_ref(args: Any) -> bool:
-    return any(type(arg) is Ref or (type(arg) is list and any(type(item) is Ref for item in arg)) for arg in args)
-
-
-def _tensors_of(twin: nn.Module) -> Iterator[Tensor]:
-    """The tensors that the network's modules hold, also those in lists and dictionaries of theirs."""
-
-    def within(value: Any, depth: int) -> Iterator[Tensor]:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (list, tuple, dict)) and depth:
-            for item in value.values() if isinstance(value, dict) else value:
-                yield from within(item, depth - 1)
-
-    for module in twin.modules():
-        yield from within(vars(module), 4)
+def _tensors_of(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """The tensors that a module holds, also in lists, dictionaries and modules of its."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (nn.Module, dict, list, tuple)) and id(value) not in seen:
+        seen.add(id(value))
+        held = vars(value) if isinstance(value, nn.Module) else value
+        for item in held.values() if isinstance(held, dict) else held:
+            yield from _tensors_of(item, seen)

@@ -1,0 +1,148 @@
+"""A plan carried out for some rows of positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cnnviz_widgets.engine.incremental.base import Base
+from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding
+from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
+
+
+class Execution:
+    """The windows of one chunk of positions on their way through the network.
+
+    Samples are in the order of the positions, row by row.
+    """
+
+    def __init__(self, plan: Plan, base: Base, rows: range, columns: int) -> None:
+        """For `rows` of the plan, each with all its `columns`."""
+        self.plan, self.base, self.rows, self.columns = plan, base, rows, columns
+        self.values = plan.program.values
+        self.tensors: dict[int, Tensor] = {}
+
+    def run(self, pictures: Tensor) -> Tensor:
+        """What the program puts out (n, k), from the windows of the picture."""
+        if not self.plan.touched[self.plan.program.output]:
+            return self.base.output.expand(len(self.rows) * self.columns, -1)
+        self.tensors[0] = pictures
+        for step in self.plan.steps:
+            self.tensors[step.number] = self._do(step)
+            for number in step.frees:
+                self.tensors.pop(number, None)
+        return self.tensors[self.plan.program.output]
+
+    def _do(self, step: Step) -> Tensor:
+        operation = step.operation
+        if isinstance(operation, Pooled) and step.windows:
+            return self._pooled(operation)
+        if isinstance(operation, Joined) and step.windows:
+            return self._joined(step, operation)
+        inputs = [self._input(step, place) for place in range(len(operation.inputs))]
+        if isinstance(operation, Sliding) and step.windows:
+            return operation.valid(inputs[0])
+        if isinstance(operation, Local):
+            if step.over and operation.over is not None:
+                return operation.over(inputs)
+            return operation.call(inputs)
+        if len(inputs) > 1:
+            count = max(map(len, inputs))
+            inputs = [t if len(t) == count else t.expand(count, *t.shape[1:]) for t in inputs]
+        return operation.whole(inputs)
+
+    def _input(self, step: Step, place: int) -> Tensor:
+        number = step.operation.inputs[place]
+        transfer = step.transfers[place]
+        if transfer is None:
+            return self.tensors[number] if self.plan.touched[number] else self.base.values[number]
+        slides = isinstance(step.operation, Sliding) and step.windows
+        source = (
+            self.base.padded(number, step.operation.slides, step.operation.fill) if slides else self.base.values[number]
+        )
+        axes = self.values[number].axes
+        assert axes is not None
+        out = _empty(source, axes, transfer.size, len(self.rows) * self.columns)
+        self._move(out, transfer, source, axes, self.tensors.get(number))
+        return out
+
+    def _move(
+        self, out: Tensor, transfer: Transfer, source: Tensor, axes: tuple[int, int], changed: Tensor | None
+    ) -> None:
+        """Fill windows: what stays from `source`, what changed laid over it."""
+        height, width = transfer.size
+        y_axis, x_axis = axes
+        sizes, strides = list(out.shape), list(source.stride())
+        down, right = strides[y_axis], strides[x_axis]
+        before = source.storage_offset()
+        for place, row in enumerate(self.rows):
+            vertical = transfer.rows[row]
+            first = place * self.columns
+            for run in transfer.columns:
+                mine = slice(first + run.first, first + run.positions.stop, run.every)
+                sizes[0], strides[0] = run.count, run.step * right
+                offset = before + vertical.start * down + run.start * right
+                covered = vertical.overlap == height and run.overlap == width
+                target = out[mine]
+                if not covered:
+                    target.copy_(source.as_strided(sizes, strides, offset))
+                if changed is not None and vertical.overlap and run.overlap:
+                    part = changed[mine]
+                    if vertical.overlap != height:
+                        target = target.narrow(y_axis, vertical.target, vertical.overlap)
+                    if run.overlap != width:
+                        target = target.narrow(x_axis, run.target, run.overlap)
+                    if vertical.overlap != part.shape[y_axis]:
+                        part = part.narrow(y_axis, vertical.source, vertical.overlap)
+                    if run.overlap != part.shape[x_axis]:
+                        part = part.narrow(x_axis, run.source, run.overlap)
+                    target.copy_(part)
+
+    def _joined(self, step: Step, operation: Joined) -> Tensor:
+        """Every part goes straight to its place."""
+        stretch = self.plan.stretches[step.number]
+        axes = operation.value.axes
+        assert stretch is not None and axes is not None
+        like = self.base.values[operation.inputs[0]]
+        shape = list(operation.value.shape)
+        out = _empty(like.new_empty(1).expand(shape), axes, stretch.size, len(self.rows) * self.columns)
+        start = 0
+        for number, transfer in zip(operation.inputs, step.transfers, strict=True):
+            length = self.values[number].shape[operation.along]
+            part = out.narrow(operation.along, start, length)
+            start += length
+            if transfer is None:
+                part.copy_(self.tensors[number])
+            else:
+                source = self.base.values[number]
+                self._move(part, transfer, source, axes, self.tensors.get(number))
+        return out
+
+    def _pooled(self, operation: Pooled) -> Tensor:
+        """The sums of the base, with the windows exchanged."""
+        number = operation.inputs[0]
+        stretch = self.plan.stretches[number]
+        assert stretch is not None
+        totals = self.base.totals(number, operation.axes)
+        y = torch.tensor([stretch.y.starts[row] for row in self.rows], device=totals.device)
+        x = torch.tensor(stretch.x.starts, device=totals.device)
+        height, width = stretch.size
+        above, below = totals[y], totals[y + height]
+        inside = below[:, x + width] - below[:, x] - above[:, x + width] + above[:, x]
+        stays = (totals[-1, -1] - inside).flatten(0, 1)
+        sums = self.tensors[number].sum(operation.axes, dtype=torch.float64)
+        return operation.shaped(((stays + sums) * operation.factor).to(self.base.output.dtype))
+
+
+def _empty(like: Tensor, axes: Sequence[int], size: tuple[int, int], count: int) -> Tensor:
+    """Room for windows, with channels innermost in memory where y and x are the last two axes."""
+    shape = list(like.shape)
+    shape[0] = count
+    for axis, length in zip(axes, size, strict=True):
+        shape[axis] = length
+    out = torch.empty(0, dtype=like.dtype, device=like.device)
+    if tuple(axes) == (2, 3) and len(shape) == 4:
+        return out.new_empty(shape[0], shape[2], shape[3], shape[1]).permute(0, 3, 1, 2)
+    return out.new_empty(shape)

@@ -1,0 +1,103 @@
+"""A shorter program with the same answer: nothing unused, batch norm within the convolution, wanted classes alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from cnnviz_widgets.engine.incremental.local import BatchNorm
+from cnnviz_widgets.engine.incremental.operations import Batched, Flat, Linear, Local, Operation, Pooled, Value
+from cnnviz_widgets.engine.incremental.sliding import Convolution, Frame, MeanPool
+
+Made = tuple[tuple[Operation, ...], int]
+
+
+def needed(operations: Sequence[Operation], end: int) -> Made:
+    """The operations that value `end` depends on, numbered anew."""
+    wanted = {end}
+    for number in range(len(operations), 0, -1):
+        if number in wanted:
+            wanted.update(operations[number - 1].inputs)
+    numbers = {0: 0}
+    kept: list[Operation] = []
+    for number, operation in enumerate(operations, start=1):
+        if number in wanted:
+            kept.append(_reading(operation, numbers))
+            numbers[number] = len(kept)
+    return tuple(kept), numbers[end]
+
+
+def folded(operations: Sequence[Operation], end: int) -> Made:
+    """Batch norm behind a convolution becomes part of its weights."""
+    uses = Counter(number for operation in operations for number in operation.inputs)
+    made = list(operations)
+    numbers = list(range(len(operations) + 1))
+    for number, operation in enumerate(operations, start=1):
+        if not isinstance(operation, BatchNorm):
+            continue
+        (source,) = operation.inputs
+        before = made[source - 1] if source else None
+        if isinstance(before, Convolution) and uses[source] == 1 and source != end:
+            scale, shift = operation.affine()
+            weight = (before.weight.double() * scale[:, None, None, None]).to(before.weight)
+            bias = shift if before.bias is None else before.bias.double() * scale + shift
+            made[source - 1] = replace(before, weight=weight, bias=bias.to(weight), constants=(weight,))
+            numbers[number] = source
+    made = [_reading(operation, dict(enumerate(numbers))) for operation in made]
+    return needed(made, numbers[end])
+
+
+def narrowed(operations: Sequence[Operation], end: int, classes: tuple[int, ...]) -> Made:
+    """Of the scores (N, classes) only some: of the last weights only their rows, where nothing in between mixes them."""
+    uses = Counter(number for operation in operations for number in operation.inputs)
+    made = list(operations)
+    chain: list[int] = []
+    number = end
+    while number:
+        operation = made[number - 1]
+        chain.append(number)
+        if isinstance(operation, (Linear, Convolution)):
+            break
+        if len(operation.inputs) != 1 or not _keeps_channels(operation) or uses[operation.inputs[0]] != 1:
+            break
+        number = operation.inputs[0]
+    last = made[chain[-1] - 1]
+    if (isinstance(last, Convolution) and last.groups == 1) or isinstance(last, Linear):
+        index = torch.tensor(classes, device=last.weight.device)
+        for number in chain:
+            operation = made[number - 1]
+            shape = (operation.value.shape[0], len(classes), *operation.value.shape[2:])
+            changes = {"value": replace(operation.value, shape=shape)}
+            made[number - 1] = replace(operation, **changes, macs=operation.macs * len(classes) // _width(operation))
+        bias = None if last.bias is None else last.bias[index]
+        weight = last.weight[index]
+        made[chain[-1] - 1] = replace(made[chain[-1] - 1], weight=weight, bias=bias, constants=(weight,))
+        return tuple(made), end
+    made.append(
+        Batched(
+            name="index_select",
+            inputs=(end,),
+            value=Value((1, len(classes))),
+            call=lambda tensors: tensors[0][:, list(classes)],
+        )
+    )
+    return tuple(made), len(made)
+
+
+def _keeps_channels(operation: Operation) -> bool:
+    """Whether channel n of the output, axis 1, is made of channel n of the input alone, by the same rule for all."""
+    if isinstance(operation, Local):
+        return operation.channelwise and not operation.constants
+    return isinstance(operation, (Pooled, Flat, Frame, MeanPool))
+
+
+def _width(operation: Operation) -> int:
+    return operation.value.shape[1]
+
+
+def _reading(operation: Operation, numbers: Mapping[int, int]) -> Operation:
+    inputs = tuple(numbers[number] for number in operation.inputs)
+    return operation if inputs == operation.inputs else replace(operation, inputs=inputs)

@@ -1,0 +1,55 @@
+"""What a sweep saved, and what stopped it from saving more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the latest sweep was computed; prints itself.
+
+    Attributes:
+        network: its name.
+        positions: how many places of the patch.
+        macs: multiply-adds of the whole network for one picture.
+        computed: multiply-adds for one position, on average.
+        stops: operations before which windows had to be made whole maps; with "whole map" where a window had grown
+            to (nearly) all of its map.
+        why_not: why every position ran through the whole network; "" where it did not.
+        base_bytes: memory of the activations of the picture without a patch.
+        chunk: positions at once.
+        chunk_bytes: memory that these take at most.
+    """
+
+    network: str
+    positions: int
+    macs: int
+    computed: int
+    stops: tuple[str, ...]
+    why_not: str
+    base_bytes: int
+    chunk: int
+    chunk_bytes: int
+
+    @property
+    def skipped(self) -> float:
+        """The share of multiply-adds that was not computed, 0 to 1."""
+        return 1 - self.computed / self.macs if self.macs else 0.0
+
+    def __str__(self) -> str:
+        lines = [f"{self.network}: {self.positions} positions, {self.skipped:.1%} of {_big(self.macs)} skipped at each"]
+        if self.why_not:
+            lines.append(f"plain batches: {self.why_not}")
+        if self.stops:
+            lines.append(f"whole maps from: {', '.join(self.stops)}")
+        held = f"{self.base_bytes / 2**20:.0f} MiB for the bare picture, {self.chunk_bytes / 2**20:.0f} MiB"
+        lines.append(f"memory: {held} for {self.chunk} positions at once")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _big(macs: int) -> str:
+    return f"{macs / 1e9:.2f} G multiply-adds" if macs >= 1e8 else f"{macs / 1e6:.1f} M multiply-adds"
