@@ -9,7 +9,6 @@ import { make, put } from "./front/elements.js";
 
 export class AnswerBars {
   constructor() {
-    this.now = make("b", {});
     this.change = make("div", { className: "cnnviz-oc-change" });
     this.change.setAttribute("aria-live", "polite");
     this.before = make("div", { className: "cnnviz-oc-before" });
@@ -22,7 +21,7 @@ export class AnswerBars {
       make("span", { className: "cnnviz-oc-sample cnnviz-oc-tick" }), "without",
     );
     this.key = key;
-    this.element = make("section", { className: "cnnviz-oc-answer" }, this.change, this.before, this.rows, key);
+    this.element = make("section", { className: "cnnviz-oc-answer" }, this.change, this.before, key, this.rows);
     this.element.setAttribute("aria-label", "Answer of the network");
     /** @type {Map<string, any>} */ this.kept = new Map();
   }
@@ -31,8 +30,9 @@ export class AnswerBars {
    * @param {import("./occlusion_state.js").Answer | null} seen
    * @param {any} base the classes without a patch
    * @param {boolean} exact whether the answer is for where the patch is
+   * @param {{ number: number, color: number[] }[]} kinds the classes that have a colour on the map
    */
-  draw(seen, base, exact) {
+  draw(seen, base, exact, kinds) {
     this.element.classList.toggle("cnnviz-oc-late", Boolean(seen) && !exact);
     this.element.setAttribute("aria-busy", String(Boolean(seen) && !exact));
     this.key.hidden = !seen && !base;
@@ -45,7 +45,10 @@ export class AnswerBars {
       this.kept = kept;
       this.rows.replaceChildren(...[...kept.values()].map((row) => row.element));
     }
-    for (const row of rows) this.kept.get(row.id).draw(row);
+    for (const row of rows) {
+      const color = kinds.find(({ number }) => `${number}` === row.id)?.color;
+      this.kept.get(row.id).draw(row, color ? `rgb(${color.join(" ")})` : "");
+    }
   }
 
   /** What the network says now, and whether that is something else than without the patch. */
@@ -57,13 +60,15 @@ export class AnswerBars {
     if (!first || !unhidden) return put(this.before, unhidden ? "without a patch" : "");
     const left = seen.sunk[0] ?? seen.guesses.find(({ number }) => number === unhidden.number)?.p;
     const fell = left === undefined ? "" : ` → ${percent(left)}`;
-    put(this.before, changed ? `${unhidden.name} ${percent(unhidden.p)}${fell}` : `${percent(unhidden.p)} without the patch`);
+    const before = percent(unhidden.p);
+    put(this.before, changed ? `${unhidden.name} ${before}${fell}` : `${before} without the patch`);
   }
 }
 
 class Row {
   constructor({ name }) {
-    this.name = make("span", { className: "cnnviz-oc-name", textContent: name, title: name });
+    this.chip = make("span", { className: "cnnviz-chip" });
+    this.name = make("span", { className: "cnnviz-oc-name", title: name }, this.chip, name);
     this.bar = make("span", { className: "cnnviz-oc-bar-fill" });
     this.tick = make("span", { className: "cnnviz-oc-tick" });
     this.number = make("span", { className: "cnnviz-oc-number" });
@@ -72,7 +77,10 @@ class Row {
     this.element.setAttribute("role", "listitem");
   }
 
-  draw({ name, p, below, without, first, fresh }) {
+  /** @param {any} row @param {string} color that it has on the map, or "" */
+  draw({ name, p, below, without, first, fresh }, color) {
+    this.chip.hidden = !color;
+    this.chip.style.background = color;
     const words = p !== null ? percent(p) : below !== null ? `< ${percent(below).replace("< ", "")}` : "";
     this.bar.hidden = p === null;
     this.bar.style.width = `${100 * (p ?? 0)}%`;
@@ -86,7 +94,7 @@ class Row {
   }
 }
 
-/** Which classes are shown, and what of each. p: with the patch, null when that is not known; below: what it is at most. */
+/** Which classes are shown. p: with the patch, null when it is not known; below: what it is at most. */
 function rowsOf(seen, base) {
   const led = base?.guesses ?? [];
   const now = seen?.guesses ?? [];

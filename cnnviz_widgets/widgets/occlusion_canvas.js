@@ -2,8 +2,8 @@
  * The front end of OcclusionCanvas: a patch on a picture, the map of what it does, and the answer where it lies.
  *
  * `Occlusion` (occlusion_state.js) belongs to the model: it knows where the patch is, looks answers up, and asks for
- * those that nobody knows. `OcclusionView` belongs to one place on the page and draws everything anew from the model when
- * something changes; its three parts are the picture, the map and the bars.
+ * those that nobody knows. `OcclusionView` belongs to one place on the page and draws everything anew from the model
+ * when something changes; its three parts are the picture, the map and the bars.
  */
 
 import { ColourBar } from "./front/bar.js";
@@ -119,8 +119,8 @@ class OcclusionView {
 
   buildTools() {
     const { model } = this;
-    this.opacity = slider("Map");
-    this.opacity.field.title = "How much of the map is seen over the picture";
+    this.opacity = slider("Opacity");
+    this.opacity.field.title = "Of the map over the picture";
     const { input } = this.opacity;
     input.addEventListener("input", () => change(model, { opacity: input.valueAsNumber / 100 }));
     this.colours = new ColourMenu(model);
@@ -144,7 +144,6 @@ class OcclusionView {
       this.report.renew();
     }
     if (trait === "picture") this.problem = "";
-    if (trait === "map") this.lit = null;
     this.schedule();
   }
 
@@ -183,7 +182,7 @@ class OcclusionView {
     this.stage.classList.toggle("cnnviz-empty", !state.pictures);
     this.picture.draw();
     this.map.draw({ opacity: model.get("opacity"), scale, table, lit: this.lit });
-    this.bars.draw(state.seen, state.base, state.exact);
+    this.bars.draw(state.seen, state.base, state.exact, map?.classes ?? []);
     this.drawBar(map, scale, table);
     this.drawWords(map);
     this.drawTools(map, classes);
@@ -192,7 +191,11 @@ class OcclusionView {
   drawBar(map, scale, table) {
     this.bar.element.classList.toggle("cnnviz-oc-away", !scale); // Its place is kept, so that nothing moves.
     this.legend.element.hidden = map?.kind !== "classes";
-    if (map?.kind === "classes") this.legend.draw(map.classes, map.base, "without patch");
+    if (map?.kind === "classes") {
+      this.legend.draw(map.classes, map.base, "without patch");
+      const { cell } = this.state;
+      this.legend.stress((cell && map.classes[map.at(cell.row, cell.column)]?.number) ?? null);
+    }
     if (!scale) return;
     const mark = map.base === null ? undefined : { at: map.base, words: `${say(map.base, 3)} no patch` };
     this.bar.draw(scale, table, { unit: map.unit, held: Boolean(this.model.get("scale")), mark });
@@ -202,8 +205,9 @@ class OcclusionView {
     const { model, state } = this;
     const { place } = state;
     const { h, w, round } = model.get("patch");
-    const reach = place && `x ${place.x}…${place.x + w - 1}, y ${place.y}…${place.y + h - 1}`;
-    put(this.where, place && state.pictures ? `${round ? "disc" : "patch"} ${w} × ${h} at ${reach}` : "");
+    const span = (name, start, size) => `${name} ${minus(start)}…${minus(start + size - 1)}`;
+    const reach = place ? ` · ${span("x", place.x, w)} · ${span("y", place.y, h)}` : "";
+    put(this.where, `${round ? "Disc" : "Patch"} ${w} × ${h}${reach}`);
     put(this.caption, map?.label || "Map of all places");
     this.static.hidden = !state.link.silent;
     this.readout.show(this.map.words((value) => say(value)), map ? HINT : "");
@@ -220,3 +224,5 @@ class OcclusionView {
     this.open.hidden = !model.get("openable");
   }
 }
+
+const minus = (number) => String(number).replace("-", "−");

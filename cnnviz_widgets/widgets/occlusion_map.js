@@ -20,7 +20,8 @@ export class MapPane {
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-roledescription", "map of the patch's places");
     canvas.classList.add("cnnviz-oc-point");
-    for (const happens of ["pointermove", "pointerdown"]) canvas.addEventListener(happens, (event) => this.point(event));
+    canvas.addEventListener("pointermove", (event) => this.point(event));
+    canvas.addEventListener("pointerdown", (event) => this.point(event));
     canvas.addEventListener("pointerleave", () => state.sync());
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
@@ -30,8 +31,8 @@ export class MapPane {
   }
 
   /**
-   * @param {{ opacity: number, scale: import("./front/colours.js").Scale | null, table: Uint8Array, lit: number | null }} look
-   *   lit: the class that is pointed at in the legend
+   * @param {{ opacity: number, scale: import("./front/colours.js").Scale | null, table: Uint8Array,
+   *   lit: number | null }} look  lit: the class that is pointed at in the legend
    */
   draw({ opacity, scale, table, lit }) {
     const { pictures, map, place, link } = this.state;

@@ -54,7 +54,8 @@ function dimmed({ data, width, height }) {
 /**
  * A map. `at(row, column)` is a value, or a place in the list of classes; NaN where nothing is computed yet.
  * @typedef {{ scene: string, key: string, label: string, unit: string, kind: string, base: number | null,
- *   lo: number, hi: number, signed: boolean, classes: { number: number, name: string, count: number, color: number[] }[],
+ *   lo: number, hi: number, signed: boolean,
+ *   classes: { number: number, name: string, count: number, color: number[] }[],
  *   at: (row: number, column: number) => number } & Grid} SweepMap
  * @returns {SweepMap}
  */

@@ -11,9 +11,10 @@
 import { clamp } from "./front/elements.js";
 import { Gate } from "./front/gate.js";
 import { change, Link } from "./front/link.js";
-import { answerOf, answersOf, baseOf, gridOf, mapOf, nearestIn, placeIn, scenePictures } from "./occlusion_parts.js";
+import { answerOf, answersOf, baseOf, mapOf, nearestIn, placeIn, scenePictures } from "./occlusion_parts.js";
 
 const REST = 150; // Milliseconds after which the kernel is told where the patch came to rest.
+const ANSWERS_KEPT = 512; // Of single places; they are looked up when the patch comes back.
 const TRAITS = [
   "picture", "patch", "place", "map", "answers", "answer", "base", "opacity", "colormap", "scale", "tables", "status",
   "error", "openable",
@@ -23,9 +24,10 @@ export class Occlusion {
   constructor() {
     /** @type {Set<(trait: string) => void>} */ this.views = new Set();
     /** @type {Place | null} */ this.place = null;
-    /** @type {{ number: number, y: number, x: number, scene: string } | null} the open question */ this.question = null;
+    /** @type {{ number: number, y: number, x: number, scene: string } | null} the open one */ this.question = null;
     /** @type {Answer | null} what the bars stand for */ this.seen = null;
     /** @type {string} the picture that `seen` belongs to */ this.seenOf = "";
+    /** @type {Map<string, Answer>} the kernel's answers, by question */ this.kept = new Map();
     this.exact = false; // Whether that is where the patch is.
     this.refused = ""; // A question that went wrong; not asked again.
     this.rest = 0;
@@ -47,6 +49,7 @@ export class Occlusion {
     });
     this.patch = model.get("patch");
     this.adopt();
+    this.answered();
     this.look();
     return () => {
       this.link.close();
@@ -61,7 +64,8 @@ export class Occlusion {
     if (trait === "place") this.adopt();
     if (trait === "patch") this.recentre();
     if (trait === "answer") this.answered();
-    if (trait === "status" || trait === "error") this.failed();
+    if (["answer", "answers", "base"].includes(trait)) this.forget();
+    if (trait === "status" || trait === "error") this.failed(trait);
     this.changed(trait);
   }
 
@@ -108,9 +112,7 @@ export class Occlusion {
     const { place, answers } = this;
     if (!place) return null;
     const at = answers && placeIn(answers, place);
-    if (at && answers.has(at)) return answers.at(at);
-    const answer = this.once("answer", answerOf);
-    return answer?.scene === this.scene && same(answer, place) ? answer : null;
+    return at && answers.has(at) ? answers.at(at) : this.kept.get(this.here) ?? null;
   }
 
   /** Parse a trait when it is another one than last time. */
@@ -138,7 +140,7 @@ export class Occlusion {
   nudge(down, right) {
     const { h, w } = this.model.get("patch");
     if (this.link.silent && this.answers) {
-      const step = (by, [first, second]) => Math.sign(by) * Math.max(Math.abs(by), second === undefined ? 1 : second - first);
+      const step = (by, [first, second = first + 1]) => Math.sign(by) * Math.max(Math.abs(by), second - first);
       [down, right] = [step(down, this.answers.tops), step(right, this.answers.lefts)];
     }
     this.centre(this.place.y + (h >> 1) + down, this.place.x + (w >> 1) + right);
@@ -174,9 +176,10 @@ export class Occlusion {
   /** Tell the kernel where the patch is, and what the bars stand for. */
   sync() {
     clearTimeout(this.rest);
-    this.rest = 0;
-    const shown = this.seen ? { y: this.seen.y, x: this.seen.x, exact: this.exact } : {};
-    if (this.place) change(this.model, { place: this.place, shown });
+    const { seen, exact, model, place } = this;
+    const shown = seen ? { y: seen.y, x: seen.x, exact } : {};
+    const known = JSON.stringify([model.get("place"), model.get("shown")]);
+    if (place && known !== JSON.stringify([place, shown])) change(model, { place, shown });
   }
 
   /** The kernel says where the patch is. */
@@ -203,13 +206,13 @@ export class Occlusion {
   /** Find out what the bars stand for now, and ask if nobody knows. */
   look() {
     if (!this.place || !this.gate) return;
-    const { known } = this;
+    const { known, question } = this;
     const picture = this.model.get("picture").id;
     const before = this.exact && this.seen;
     if (this.seenOf !== picture) this.seen = null;
     if (known) [this.seen, this.seenOf] = [known, picture];
-    else if (!this.base) this.seen = null; // The network is another one, or not heard yet.
     this.exact = Boolean(known);
+    if (question && question.scene !== this.scene) this.giveUp(); // Its answer would be of no use.
     if (!known) this.gate.wish();
     else if (!before || !same(before, known)) {
       clearTimeout(this.rest);
@@ -224,7 +227,7 @@ export class Occlusion {
   }
 
   get here() {
-    return `${this.scene}|${this.place?.y}|${this.place?.x}`;
+    return questionOf(this.scene, this.place);
   }
 
   /** An answer came; while the patch is moving it is of a place where it was a moment ago. */
@@ -232,22 +235,37 @@ export class Occlusion {
     const answer = this.once("answer", answerOf);
     if (!answer) return;
     const { question } = this;
+    this.kept.set(questionOf(answer.scene, answer), answer);
+    if (this.kept.size > ANSWERS_KEPT) this.kept.delete(this.kept.keys().next().value);
     if (answer.scene === this.scene) [this.seen, this.seenOf] = [answer, this.model.get("picture").id];
-    if (question && answer.scene === question.scene && same(answer, question)) {
-      this.question = null;
-      this.gate.answer([question.number]);
-    }
+    if (question && answer.scene === question.scene && same(answer, question)) this.giveUp();
   }
 
-  /** What went wrong is shown; to ask for it for ever would show it for ever. */
-  failed() {
-    const wrong = this.model.get("status").state === "error" || this.model.get("error");
-    if (!wrong || !this.question) return;
-    const { number, scene, y, x } = this.question;
-    this.refused = `${scene}|${y}|${x}`;
+  /** The open question is answered, or will never be. */
+  giveUp() {
+    const { question } = this;
     this.question = null;
-    this.gate.answer([number]);
+    if (question) this.gate.answer([question.number]);
+  }
+
+  /** What went wrong is shown; to ask for it for ever would show it for ever. What was stopped is asked again. */
+  failed(trait) {
+    const { state } = this.model.get("status");
+    const wrong = trait === "status" ? state === "error" : Boolean(this.model.get("error"));
+    if (!wrong && !(trait === "status" && state === "stopped")) return;
+    if (this.question && wrong) this.refused = questionOf(this.question.scene, this.question);
+    this.giveUp();
+  }
+
+  /** The kernel took everything back: the network is another one. */
+  forget() {
+    const empty = (trait) => !Object.keys(this.model.get(trait)).length;
+    if (!["answer", "answers", "base"].every(empty)) return;
+    this.kept.clear();
+    this.seen = null;
   }
 }
 
 const same = (a, b) => a.y === b.y && a.x === b.x;
+
+const questionOf = (scene, { y, x }) => `${scene}|${y}|${x}`;

@@ -48,8 +48,9 @@ export class Pane {
     const now = [...from, across, down];
     if (now.length === this.drawn.length && now.every((value, i) => value === this.drawn[i])) return;
     this.drawn = now;
-    if (this.canvas.width !== across || this.canvas.height !== down) [this.canvas.width, this.canvas.height] = [across, down];
-    const pen = this.canvas.getContext("2d");
+    const { canvas } = this;
+    if (canvas.width !== across || canvas.height !== down) [canvas.width, canvas.height] = [across, down];
+    const pen = canvas.getContext("2d");
     pen.clearRect(0, 0, across, down);
     draw(pen, across, down, density);
   }
@@ -61,7 +62,7 @@ export class Pane {
   }
 }
 
-/** Draw a picture of few pixels so that it fills a canvas: with sharp edges, smoothed only where they would be uneven. */
+/** Draw a picture of few pixels so that it fills a canvas: sharp, and smoothed only where edges would be uneven. */
 export function fillWith(pen, picture, across, down) {
   pen.imageSmoothingEnabled = across < 2 * picture.width && across !== picture.width;
   pen.imageSmoothingQuality = "high";
