@@ -40,18 +40,19 @@ class Recorder(TorchDispatchMode):
         self._made: dict[int, Tensor] = {}  # constants that came out of an operation of this pass
         self._blank: dict[int, Tensor] = {}  # constants without values yet
         self._filled: dict[int, Tensor] = {}  # memory of constants that was written to in this pass
-        self._overwritten: dict[int, tuple[str, Tensor]] = {}  # memory -> by what, and what it was
-        self._overwrote_constants = False
+        self._lying: dict[int, list[int]] = {_memory(picture): [id(picture)]}  # memory -> what depends and lies there
+        self._stale: dict[int, str] = {}  # what would have changed when another was written to, and by what
+        self._overwritten: dict[int, str] = {}  # memory of constants that the picture was written to, and by what
         self._doubtful = False  # a constant among the arguments was made in this pass, who knows how
 
     def read(self, tensor: Tensor) -> Ref | None:
         """What `tensor` is now; None for a constant."""
-        ref = self._refs.get(id(tensor))
-        if self._overwritten and (ref is not None or self._overwrote_constants):
-            by, _ = self._overwritten.get(_memory(tensor), ("", None))
-            if by:
-                self.refuse(f"{by} writes into memory that is read again through another tensor")
-        return ref
+        by = self._stale.get(id(tensor))
+        if by is None and self._overwritten and id(tensor) not in self._refs:
+            by = self._overwritten.get(_memory(tensor))
+        if by is not None:
+            self.refuse(f"{by} writes into memory that is read again through another tensor")
+        return self._refs.get(id(tensor))
 
     def depends(self, tensor: object) -> bool:
         """True for a value that depends on the picture."""
@@ -120,7 +121,8 @@ class Recorder(TorchDispatchMode):
 
     def _noted(self, args: Iterable[Any]) -> tuple[tuple[Any, ...], bool]:
         """Arguments as a node has them, and whether there is a reference among them."""
-        noted, depends, refs, watch = [], False, self._refs, bool(self._overwritten)
+        noted, depends, refs = [], False, self._refs
+        watch = self._stale or self._overwritten
         for arg in args:
             if isinstance(arg, Tensor):
                 ref = self.read(arg) if watch else refs.get(id(arg))
@@ -143,6 +145,7 @@ class Recorder(TorchDispatchMode):
             if id(output) in self._refs:  # handed on beside others
                 output = output.detach()
             self._refs[id(output)] = Ref(number, place)
+            self._lying.setdefault(_memory(output), []).append(id(output))
             kept.append(output)
         self._calls.append((of, args, kwargs))
         self.values.append(kept)
@@ -151,8 +154,9 @@ class Recorder(TorchDispatchMode):
         """Refuse what a node could not repeat."""
         if of.reads:
             self.refuse(f"the network reads values that depend on the picture in Python ({of.name})")
-        if types:
-            self.refuse(f"{of.name} works on {types[0].__name__}, a kind of tensor of its own")
+        for kind in types:
+            if kind is not Tensor and kind is not nn.Parameter:
+                self.refuse(f"{of.name} works on {kind.__name__}, a kind of tensor of its own")
         if of.sized and not (of.name == "index" and not any(map(self._is_mask, tensors_in(args[1:])))):
             self.refuse(f"the shape of what {of.name} returns depends on the picture")
         if of.name in ("batch_norm", "instance_norm") and args[3] is not None and args[5]:
@@ -229,16 +233,19 @@ class Recorder(TorchDispatchMode):
         before = target.detach()
         self._move(of, func, args, kwargs, result)
         if ref is None:
-            self._overwrote_constants = True
             self._made[id(before)] = before
             noted = (before, *noted[1:])
         elif ref.node >= 0 and self.values[ref.node][ref.output] is target:
             self.values[ref.node][ref.output] = before
-        if _memory(result) != memory:
-            self._overwritten[memory] = (of.name, before)
-        self._alive.append(target)
+        moved = _memory(result)
+        if moved != memory:
+            self._stale.update((other, of.name) for other in self._lying.get(memory, ()) if other != id(target))
+            if ref is None:
+                self._overwritten[memory] = of.name
+        self._alive += (target, before)
         self._record(of, noted, noted_by_name, [result])
         self._refs[id(target)] = Ref(len(self._calls) - 1)
+        self._lying[moved].append(id(target))
         return target
 
     def _move(self, of: Nature, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:

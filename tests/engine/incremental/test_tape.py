@@ -449,18 +449,21 @@ def test_values_are_freed_at_once_when_nobody_wants_them() -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_random_networks_that_write_in_place_are_right_or_refused(seed: int) -> None:
-    draw = random.Random(seed)
-    steps = [draw.choice(list(STEPS)) for _ in range(8)]
-    net = Do(lambda x: mixed(x, steps))
-    x, other = torch.randn(2, 1, 4, 8, 8, dtype=torch.float64)
-    tape, values = record(net, x)
-    if tape.why_not:
-        assert "memory" in tape.why_not
-        return
-    assert np.array_equal(at(values, tape.output), scores(net, x)), steps
-    assert np.array_equal(at(tape.replay(other), tape.output), scores(net, other)), steps
+def test_random_networks_that_write_in_place_are_right_or_refused() -> None:
+    verdicts = {"right": 0, "refused": 0}
+    for seed in range(200):
+        draw = random.Random(seed)
+        steps = draw.choices(list(STEPS), k=draw.randint(1, 5))
+        net = Do(lambda x, steps=steps: mixed(x, steps))
+        x, other = torch.randn(2, 1, 4, 8, 8, dtype=torch.float64)
+        tape, values = record(net, x)
+        verdicts["refused" if tape.why_not else "right"] += 1
+        if tape.why_not:
+            assert "memory" in tape.why_not
+            continue
+        assert np.array_equal(at(values, tape.output), scores(net, x)), steps
+        assert np.array_equal(at(tape.replay(other), tape.output), scores(net, other)), steps
+    assert min(verdicts.values()) > 50, verdicts
 
 
 STEPS: dict[str, Callable[[list[Tensor]], Any]] = {
@@ -480,7 +483,7 @@ def mixed(x: Tensor, steps: list[str]) -> Tensor:
     pool = [x * 1]
     for step in steps:
         STEPS[step](pool)
-    return (pool[-1] + pool[len(pool) // 3]).flatten(1)
+    return (pool[-1] + 1).flatten(1)
 
 
 def last_mean(x: Tensor) -> Tensor:
