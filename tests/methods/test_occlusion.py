@@ -322,6 +322,25 @@ def test_what_cannot_be_is_an_error_that_says_why(options: Any, error: type[Exce
         occlusion(engine(), picture(), **options)
 
 
+# What Zeiler and Fergus say, on real photos: x0, y0, x1, y1 of the object in the 224 pixels that the network sees.
+
+OBJECTS = {
+    "coffee": ("espresso", (28, 0, 190, 165)),
+    "china": ("stupa", (0, 0, 130, 224)),
+    "grace_hopper": ("bow tie", (84, 140, 160, 224)),
+    "camera": ("tripod", (105, 125, 172, 224)),
+}
+
+
+@pytest.mark.parametrize("photo", OBJECTS)
+def test_covering_the_object_lowers_its_class_more_than_covering_the_background(photo: str) -> None:
+    target, (x0, y0, x1, y1) = OBJECTS[photo]
+    found = occlusion(bundled(), samples[photo], target, 56, 28)
+    y, x = found.tops + 28, found.lefts + 28
+    on = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
+    assert found.drop[on].mean() > 1.5 * max(found.drop[~on].mean(), 0.5)
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_map() -> None:
     there = Engine("squeezenet1_1", device="cuda")
