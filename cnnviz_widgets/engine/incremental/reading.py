@@ -33,4 +33,4 @@ def response(maps: Tensor, unit: Unit) -> Tensor:
     channel = maps[:, unit.channel]
     if unit.y is not None:
         return channel[:, unit.y, unit.x, None]
-    return channel.flatten(1).sum(1, keepdim=True)
+    return channel.reshape(len(channel), -1).sum(1, keepdim=True)
