@@ -115,6 +115,12 @@ def test_a_unit_as_target_or_as_output_is_the_same_question() -> None:
         assert (found.scores == by_target.scores).all() and found.parameters == by_target.parameters
 
 
+def test_a_unit_of_a_linear_layer_has_one_value_and_that_is_it() -> None:
+    as_unit, as_class = occlusion(engine(), picture(), [Unit("7", 3), 3], 12, 8)
+    np.testing.assert_allclose(as_unit.scores, as_class.scores, rtol=1e-6)
+    assert as_unit.base == pytest.approx(as_class.base)
+
+
 def test_a_unit_can_have_the_most_probable_classes_beside_it() -> None:
     found = occlusion(engine(), picture(), TOTAL, 12, 8, most_probable=True)
     classes = occlusion(engine(), picture(), None, 12, 8, output="probability").classes
