@@ -20,7 +20,7 @@ from cnnviz_widgets.engine.incremental.node import Node, Ref
 from cnnviz_widgets.engine.incremental.taping import Recorder, Refusal, Unseen
 
 # modules of torch's own that take another path when their calls are watched
-_WATCHFUL = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+_WATCHFUL = frozenset((nn.MultiheadAttention, nn.TransformerEncoderLayer))
 
 __all__ = ["Node", "Ref", "Tape", "record"]
 
@@ -118,6 +118,6 @@ def _note_layers(twin: nn.Module, recorder: Recorder, layers: dict[str, Ref]) ->
     for name, module in twin.named_modules():
         if name:
             note(name, module)
-        if isinstance(module, _WATCHFUL):
+        if type(module) in _WATCHFUL:
             hooks += recorder.leave_alone(module)
     return hooks

@@ -43,6 +43,7 @@ class Recorder(TorchDispatchMode):
         self._lying: dict[int, list[int]] = {_memory(picture): [id(picture)]}  # memory -> what depends and lies there
         self._stale: dict[int, str] = {}  # what would have changed when another was written to, and by what
         self._overwritten: dict[int, str] = {}  # memory of constants that the picture was written to, and by what
+        self._unwatched: list[Any] = []
         self._doubtful = False  # a constant among the arguments was made in this pass, who knows how
 
     def read(self, tensor: Tensor) -> Ref | None:
@@ -72,16 +73,25 @@ class Recorder(TorchDispatchMode):
 
     def leave_alone(self, module: nn.Module) -> list[RemovableHandle]:
         """Let a module not notice that calls of torch are watched; torch's own, where no value leaves torch."""
-        guards: list[Any] = []
 
         def begin(*_: Any) -> None:
-            guards.append(torch._C.DisableTorchFunction())
-            guards[-1].__enter__()
+            self._unwatched.append(torch._C.DisableTorchFunction())
+            self._unwatched[-1].__enter__()
 
         def end(*_: Any) -> None:
-            guards.pop().__exit__(None, None, None)
+            self._watch_again()
 
         return [module.register_forward_pre_hook(begin), module.register_forward_hook(end, always_call=True)]
+
+    def _watch_again(self) -> None:
+        if self._unwatched:
+            self._unwatched.pop().__exit__(None, None, None)
+
+    def __exit__(self, *error: Any) -> None:
+        """Stop watching, wherever the pass has ended."""
+        while self._unwatched:
+            self._watch_again()
+        super().__exit__(*error)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import random
@@ -424,6 +425,28 @@ def test_what_the_network_raises_is_raised() -> None:
         record(Do(lambda x: x.mean(1).add_(x)), torch.randn(1, 3, 8, 8))
     with pytest.raises(ValueError, match="class scores"):
         record(Do(lambda x: x * 1), torch.randn(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("trouble", [lambda x: x * x.mean().item(), lambda x: x.nothing])
+def test_torch_is_watched_as_before_when_a_pass_ends_in_the_middle_of_an_attention(
+    trouble: Callable[[Tensor], Tensor],
+) -> None:
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    attention = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+    attention.register_forward_hook(lambda _m, _args, out: (trouble(out[0]), None))
+    holder = nn.ModuleList([attention])
+    net = Do(lambda x: attention(x.mean(1), x.mean(1), x.mean(1))[0].mean(1))
+    net.held = holder
+    seen: list[Any] = []
+    with contextlib.suppress(AttributeError):
+        record(shadow(net), torch.randn(1, 3, 8, 8))
+    with Watch():
+        torch.ones(2).add(1)
+    assert seen
 
 
 def test_a_wrong_picture_is_an_error() -> None:
