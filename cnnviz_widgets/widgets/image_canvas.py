@@ -7,7 +7,7 @@ and going back to a map that came before cost no round trip, and all of it still
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +17,15 @@ from numpy.typing import ArrayLike
 
 from cnnviz_widgets.results import Heatmap, PixelMap
 from cnnviz_widgets.views.colour import scale_of
+from cnnviz_widgets.widgets.calling import Calling
 from cnnviz_widgets.widgets.canvas_messages import OUTLIERS, check_map, check_picture, map_message, picture_message
 from cnnviz_widgets.widgets.coloured import Coloured
 from cnnviz_widgets.widgets.front_end import module, style
-from cnnviz_widgets.widgets.reporting import Reporting
 
 __all__ = ["ImageCanvas"]
 
-LARGEST_FILE = 20_000_000
 
-
-class ImageCanvas(Coloured, Reporting):
+class ImageCanvas(Coloured, Calling):
     """A picture, a map laid over it in colours, and the value under the cursor.
 
     A map has a key, `"context|mode|method"`. The canvas shows the map whose key its three traits `context`, `mode` and
@@ -79,11 +77,6 @@ class ImageCanvas(Coloured, Reporting):
     context_index = t.Int(None, allow_none=True).tag(sync=True)
     mode_index = t.Int(None, allow_none=True).tag(sync=True)
     method_index = t.Int(None, allow_none=True).tag(sync=True)
-    openable = t.Bool(False, help="whether pictures can be dropped here; `on_file` sets it").tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        self._callbacks: dict[str, list[Callable[..., object]]] = {"need": [], "stop": [], "file": []}
-        super().__init__(**traits)
 
     def __repr__(self) -> str:
         if not self.picture and not self.incoming:
@@ -212,50 +205,10 @@ class ImageCanvas(Coloured, Reporting):
         """
         return self._register("need", callback)
 
-    def on_stop(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call `callback()` when Stop is pressed; returns how to take that back."""
-        return self._register("stop", callback)
-
-    def on_file(self, callback: Callable[[str, bytes], object]) -> Callable[[], None]:
-        """Call `callback(name, content)` for a picture that is dropped, pasted or opened; returns how to take it back.
-
-        An exception that the callback raises is shown under the picture.
-        """
-        undo = self._register("file", callback)
-        self.openable = True
-        return undo
-
-    def _register(self, kind: str, callback: Callable[..., object]) -> Callable[[], None]:
-        self._callbacks[kind].append(callback)
-
-        def undo() -> None:
-            if callback in self._callbacks[kind]:
-                self._callbacks[kind].remove(callback)
-            if kind == "file" and not self._callbacks[kind]:
-                self.openable = False
-
-        return undo
-
-    def _answer(self, _widget: object, content: Any, buffers: Any) -> None:
-        """A message of the front end; what goes wrong in a callback is shown there, because a log is never read."""
-        self.send({"type": "here"})  # The front end knows by this that it is no static page.
-        try:
-            match content:
-                case {"type": "need", "key": str(key)}:
-                    self._call("need", key)
-                case {"type": "stop"}:
-                    self._call("stop")
-                case {"type": "file", "name": str(name)} if buffers:
-                    self.error = ""  # So that the same message a second time is news.
-                    if len(buffers[0]) > LARGEST_FILE:
-                        raise ValueError(f"{name} is larger than {LARGEST_FILE // 1_000_000} MB")
-                    self._call("file", name, bytes(buffers[0]))
-        except Exception as error:
-            self.error = str(error) or type(error).__name__
-
-    def _call(self, kind: str, *arguments: object) -> None:
-        for callback in list(self._callbacks[kind]):
-            callback(*arguments)
+    def _hear(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "need", "key": str(key)}:
+                self._call("need", key)
 
     @t.observe("scale", "locked")
     def _lock_follows_scale(self, change: Any) -> None:

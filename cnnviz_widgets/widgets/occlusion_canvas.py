@@ -15,6 +15,7 @@ import traitlets as t
 from numpy.typing import ArrayLike
 
 from cnnviz_widgets.views.palette import distinct_colors
+from cnnviz_widgets.widgets.calling import Calling
 from cnnviz_widgets.widgets.coloured import Coloured
 from cnnviz_widgets.widgets.front_end import module, style
 from cnnviz_widgets.widgets.occlusion_messages import (
@@ -26,14 +27,11 @@ from cnnviz_widgets.widgets.occlusion_messages import (
     pictures_message,
     values_message,
 )
-from cnnviz_widgets.widgets.reporting import Reporting
 
 __all__ = ["OcclusionCanvas"]
 
-LARGEST_FILE = 20_000_000
 
-
-class OcclusionCanvas(Coloured, Reporting):
+class OcclusionCanvas(Coloured, Calling):
     """A picture with a patch on it, the map of all places of the patch, and the classes with and without it.
 
     What is shown belongs to a scene: the picture, what stands under the patch, and the patch. Maps and answers of
@@ -69,10 +67,8 @@ class OcclusionCanvas(Coloured, Reporting):
     base = t.Dict().tag(sync=True, echo_update=False)
     shown = t.Dict().tag(sync=True, echo_update=False)
     opacity = t.Float(0.8, min=0, max=1).tag(sync=True)
-    openable = t.Bool(False, help="whether pictures can be dropped here; `on_file` sets it").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        self._callbacks: dict[str, list[Callable[..., object]]] = {"place": [], "stop": [], "file": []}
         self._slots: dict[int, int] = {}  # Which colour each class of a class map has.
         super().__init__(**traits)
 
@@ -257,19 +253,6 @@ class OcclusionCanvas(Coloured, Reporting):
         """
         return self._register("place", callback)
 
-    def on_stop(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call `callback()` when Stop is pressed; returns how to take that back."""
-        return self._register("stop", callback)
-
-    def on_file(self, callback: Callable[[str, bytes], object]) -> Callable[[], None]:
-        """Call `callback(name, content)` for a picture that is dropped, pasted or opened; returns how to take it back.
-
-        An exception that the callback raises is shown under the map.
-        """
-        undo = self._register("file", callback)
-        self.openable = True
-        return undo
-
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take what the front end changed (called by ipywidgets)."""
         place = sync_data.get("place")
@@ -277,33 +260,10 @@ class OcclusionCanvas(Coloured, Reporting):
             sync_data = {name: value for name, value in sync_data.items() if name != "place"}
         super().set_state(sync_data)
 
-    def _register(self, kind: str, callback: Callable[..., object]) -> Callable[[], None]:
-        self._callbacks[kind].append(callback)
-
-        def undo() -> None:
-            if callback in self._callbacks[kind]:
-                self._callbacks[kind].remove(callback)
-            if kind == "file" and not self._callbacks[kind]:
-                self.openable = False
-
-        return undo
-
-    def _answer(self, _widget: object, content: Any, buffers: Any) -> None:
-        """A message of the front end; what goes wrong in a callback is shown there, because a log is never read."""
-        self.send({"type": "here"})  # The front end knows by this that it is no static page.
-        try:
-            match content:
-                case {"type": "place", "y": int(y), "x": int(x), "scene": str(scene)}:
-                    self._asked(y, x, scene)
-                case {"type": "stop"}:
-                    self._call("stop")
-                case {"type": "file", "name": str(name)} if buffers:
-                    self.error = ""  # So that the same message a second time is news.
-                    if len(buffers[0]) > LARGEST_FILE:
-                        raise ValueError(f"{name} is larger than {LARGEST_FILE // 1_000_000} MB")
-                    self._call("file", name, bytes(buffers[0]))
-        except Exception as error:
-            self.error = str(error) or type(error).__name__
+    def _hear(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "place", "y": int(y), "x": int(x), "scene": str(scene)}:
+                self._asked(y, x, scene)
 
     def _asked(self, y: int, x: int, scene: str) -> None:
         if scene != self.scene:
@@ -314,10 +274,6 @@ class OcclusionCanvas(Coloured, Reporting):
                 self.send_state("answer")  # It got lost on its way, or the page was loaded anew.
         else:
             self._call("place", y, x)
-
-    def _call(self, kind: str, *arguments: object) -> None:
-        for callback in list(self._callbacks[kind]):
-            callback(*arguments)
 
     # --- what is possible --------------------------------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ def test_a_file_reaches_the_callback_whole_and_its_error_reaches_the_page_twice(
 
 
 def test_a_file_that_is_too_large_is_refused_by_the_kernel_too(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("cnnviz_widgets.widgets.image_canvas.LARGEST_FILE", 10)
+    monkeypatch.setattr("cnnviz_widgets.widgets.calling.LARGEST_FILE", 10)
     canvas = ImageCanvas()
     canvas.on_file(lambda name, content: pytest.fail("was opened"))
     canvas._handle_custom_msg({"type": "file", "name": "huge.png"}, [memoryview(b"12345678901")])
