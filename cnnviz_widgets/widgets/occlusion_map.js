@@ -97,12 +97,12 @@ export class MapPane {
   words(say) {
     const { map, cell, place } = this.state;
     if (!map || !place) return [];
-    if (!cell) return [["here", "between the places of the map"]];
-    const value = map.at(cell.row, cell.column);
+    const value = map.at(cell?.row ?? nearest(map.tops, place.y), cell?.column ?? nearest(map.lefts, place.x));
     const behind = map.unit && ` ${map.unit}`;
-    if (value !== value) return [["here", "not computed yet"]];
-    if (map.kind === "classes") return [["most probable", map.classes[value].name]];
-    const own = [map.label.split(" ")[0] || "value", say(value) + behind];
+    const where = cell ? "" : " at the nearest place";
+    if (value !== value) return [[cell ? "here" : "at the nearest place", "not computed yet"]];
+    if (map.kind === "classes") return [[`most probable${where}`, map.classes[value].name]];
+    const own = [(map.label.split(" ")[0] || "value") + where, say(value) + behind];
     if (map.base === null) return [own];
     const off = value - map.base;
     const signed = `${off < 0 ? "−" : off > 0 ? "+" : ""}${say(Math.abs(off))}`;

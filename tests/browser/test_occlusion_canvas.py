@@ -74,16 +74,21 @@ def show_rows(made: OcclusionCanvas, rows: int, classes: bool = False, answers: 
         made.show_answers("a", EDGES, EDGES, indices, shares, NAMES, base_probabilities=sunk)
 
 
-def answering(made: OcclusionCanvas) -> list[tuple[int, int]]:
-    """Let every question be answered at once; returns those that come."""
-    asked: list[tuple[int, int]] = []
+class Asked(list[tuple[int, int]]):
+    """The places that the kernel was asked for, and answered at once until `stop()`."""
+
+    stop: Callable[[], None]
+
+
+def answering(made: OcclusionCanvas) -> Asked:
+    asked = Asked()
 
     def reply(y: int, x: int) -> None:
         asked.append((y, x))
         indices, shares, sunk = answer(y, x)
         made.show_answer(y, x, indices, shares, NAMES, base_probabilities=sunk)
 
-    made.on_place(reply)
+    asked.stop = made.on_place(reply)
     return asked
 
 
@@ -226,7 +231,7 @@ def test_old_bars_are_dimmed_not_blanked_until_the_answer_is_there(mount: Mount)
     asked = answering(made)
     view = mount(made)
     before = bars(view)
-    made._callbacks["place"].clear()
+    asked.stop()
     made.place = {"y": 96, "x": 96}
     view.settle()
     assert late(view) and bars(view) == before
@@ -289,7 +294,7 @@ def test_another_patch_asks_anew_and_shows_no_answer_of_the_old_one_as_its_own(m
     asked = answering(made)
     view = mount(made)
     old, before = bars(view), made.scene
-    made._callbacks["place"].clear()
+    asked.stop()
     made.on_place(lambda y, x: asked.append((y, x)))
     made.patch = {"h": 64, "w": 64, "round": False}
     view.settle()
@@ -461,6 +466,13 @@ def test_hovering_the_map_places_the_patch_and_looks_the_bars_up_without_a_word_
     assert made.shown == {**made.place, "exact": True}
 
 
+def test_beside_the_grid_the_nearest_place_is_read(mount: Mount):
+    view = mount(canvas(place={"y": int(EDGES[4]) + 3, "x": int(EDGES[7]) - 3}))
+    readout = view.find(".cnnviz-readout").get_attribute("data-text") or ""
+    assert readout.startswith(f"score at the nearest place {float(f'{SCORES[4, 7]:.4g}'):g} ")
+    expect(view.find(".cnnviz-oc-between")).to_have_count(1)
+
+
 def test_dragging_over_a_place_of_the_map_asks_nothing(mount: Mount):
     made = canvas()
     asked = answering(made)
@@ -501,7 +513,9 @@ def test_a_map_of_another_patch_is_not_shown(mount: Mount):
     expect(view.find(".cnnviz-note")).to_be_hidden()
     made.patch = {"h": 16, "w": 16, "round": False}
     view.settle()
+    expect(view.find(".cnnviz-note")).to_be_visible()
     expect(view.find(".cnnviz-note")).to_have_text("no map yet")
+    assert (np.ptp(colours(view, MAP), axis=-1) == 0).all()
 
 
 def test_the_value_without_a_patch_is_marked_on_the_colour_bar(mount: Mount):
