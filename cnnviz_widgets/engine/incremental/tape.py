@@ -17,7 +17,8 @@ from torch.utils.hooks import RemovableHandle
 
 from cnnviz_widgets.engine.capture import first_tensor, scores_of
 from cnnviz_widgets.engine.incremental.node import Node, Ref
-from cnnviz_widgets.engine.incremental.taping import Recorder, Refusal, Unseen
+from cnnviz_widgets.engine.incremental.taping import Recorder, Refusal
+from cnnviz_widgets.engine.incremental.unseen import Unseen
 
 # modules of torch's own that take another path when their calls are watched
 _WATCHFUL = frozenset((nn.MultiheadAttention, nn.TransformerEncoderLayer))
