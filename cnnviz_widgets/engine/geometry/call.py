@@ -9,7 +9,6 @@ from torch import Tensor
 
 from cnnviz_widgets.engine.geometry.origin import Origin
 
-
 # operations that only look at a tensor's shape, type and place
 FRESH = frozenset(
     (
