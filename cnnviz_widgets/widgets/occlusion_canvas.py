@@ -94,7 +94,7 @@ class OcclusionCanvas(Coloured, Calling):
 
     # --- what is shown -----------------------------------------------------------------------------------------------
 
-    def show_picture(self, picture: ArrayLike, fill: ArrayLike) -> None:
+    def show_picture(self, picture: ArrayLike, fill: ArrayLike, patch: Mapping[str, Any] | None = None) -> None:
         """Put this picture under the patch, and under the patch what the network sees there.
 
         The patch goes to the centre when the picture is of another size than the one before.
@@ -102,21 +102,25 @@ class OcclusionCanvas(Coloured, Calling):
         Args:
             picture: (H, W, 3) uint8.
             fill: Likewise: the whole picture as it would be, were it covered all over.
+            patch: Another patch, {h, w, round}; given here, it comes in one step with the picture.
 
         Raises:
             TypeError: Not uint8.
-            ValueError: Another shape, empty, or two sizes.
+            ValueError: Another shape, empty, or two sizes; an impossible patch.
         """
         message = pictures_message(picture, fill)
-        before = self.picture
-        self._publish("picture", message)
-        if message["id"] != before.get("id"):
-            self._slots.clear()
-        if (message["width"], message["height"]) != (before.get("width"), before.get("height")):
-            if not before and self.place and self._touches(self.place):
-                return  # Chosen before there was a picture.
-            y, x = message["height"] // 2 - self.patch["h"] // 2, message["width"] // 2 - self.patch["w"] // 2
-            self._publish("place", {"y": y, "x": x})
+        shape = self.patch if patch is None else patch_message(patch)
+        with self._alone(), self.hold_sync():  # One message: the browser never sees the one with the other's old value.
+            before = self.picture
+            self.set_trait("patch", shape)  # First: its centre is a place of the picture before.
+            self.set_trait("picture", message)
+            if message["id"] != before.get("id"):
+                self._slots.clear()
+            same_size = (message["width"], message["height"]) == (before.get("width"), before.get("height"))
+            chosen = not before and self.place and self._touches(self.place)  # Before there was a picture.
+            if not same_size and not chosen:
+                y, x = message["height"] // 2 - shape["h"] // 2, message["width"] // 2 - shape["w"] // 2
+                self.set_trait("place", {"y": y, "x": x})
 
     def show_map(
         self,

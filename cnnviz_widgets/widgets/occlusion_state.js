@@ -41,7 +41,8 @@ export class Occlusion {
     for (const [event, handler] of handlers) model.on(event, handler);
     this.link = new Link(model, () => this.changed("silent"));
     this.link.say({ type: "hello" });
-    this.gate = new Gate(async () => this.ask(), (content) => {
+    // What comes in one message is announced trait by trait: the question is made when all are there.
+    this.gate = new Gate(() => Promise.resolve().then(() => this.ask()), (content) => {
       this.question = /** @type {any} */ (content);
       this.sync();
       this.link.say(content);
@@ -185,6 +186,7 @@ export class Occlusion {
   /** The kernel says where the patch is. */
   adopt() {
     const { y, x } = this.model.get("place") ?? {};
+    this.patch = this.model.get("patch"); // A place that comes with another patch is that patch's already.
     if (y === undefined || (this.place && same({ y, x }, this.place))) return;
     clearTimeout(this.rest);
     this.place = { y, x };

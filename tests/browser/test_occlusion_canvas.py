@@ -311,6 +311,16 @@ def test_another_patch_asks_anew_and_shows_no_answer_of_the_old_one_as_its_own(m
     assert not late(view) and bars(view)["bathing cap"] == "99 %"
 
 
+def test_another_picture_with_another_patch_is_asked_about_once(mount: Mount):
+    made = canvas(None)
+    asked = answering(made)
+    view = mount(made)
+    small = np.ascontiguousarray(PICTURE[:100, :100])
+    made.show_picture(small, small, {"h": 20, "w": 20, "round": True})
+    view.settle()
+    assert asked == [(96, 96), (40, 40)]
+
+
 def test_a_place_that_was_answered_is_looked_up_when_the_patch_comes_back(mount: Mount):
     made = canvas(None)
     asked = answering(made)

@@ -58,6 +58,16 @@ def test_the_patch_stays_when_a_picture_of_the_same_size_comes_and_is_centred_in
     assert one.place == {"y": 4, "x": 26}
 
 
+def test_picture_and_patch_come_in_one_message(monkeypatch: pytest.MonkeyPatch):
+    one, sent = canvas(place={"y": 3, "x": 7}), []
+    monkeypatch.setattr(one, "send_state", lambda key=None: sent.append(set(key)))
+    one.show_picture(PICTURE[::-1], FILL, {"h": 6, "w": 20, "round": True})
+    assert one.patch == {"h": 6, "w": 20, "round": True} and one.place == {"y": 6, "x": 1}
+    assert sent == [{"picture", "patch", "place"}]
+    with pytest.raises(ValueError, match="a patch"):
+        one.show_picture(PICTURE, FILL, {"h": 0, "w": 1})
+
+
 @pytest.mark.parametrize("place", [{"y": 99, "x": 0}, {"y": -13, "x": 0}, {"y": 0}, {"y": 0.5, "x": 1}, {"top": 1}])
 def test_an_impossible_place_is_refused_and_leaves_the_patch_where_it_was(place: dict[str, Any]):
     one = canvas(place={"y": 3, "x": 7})
