@@ -13,21 +13,22 @@ from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
 
 
 class Execution:
-    """The windows of one chunk of positions on their way through the network.
+    """The windows of one block of positions on their way through the network.
 
     Samples are in the order of the positions, row by row.
     """
 
-    def __init__(self, plan: Plan, base: Base, rows: range, columns: int) -> None:
-        """For `rows` of the plan, each with all its `columns`."""
-        self.plan, self.base, self.rows, self.columns = plan, base, rows, columns
+    def __init__(self, plan: Plan, base: Base) -> None:
+        """Carry out `plan` on the values of `base`."""
+        self.plan, self.base = plan, base
         self.values = plan.program.values
+        self.count = plan.rows * plan.columns
         self.tensors: dict[int, Tensor] = {}
 
     def run(self, pictures: Tensor) -> Tensor:
         """What the program puts out (n, k), from the windows of the picture."""
         if not self.plan.touched[self.plan.program.output]:
-            return self.base.output.expand(len(self.rows) * self.columns, -1)
+            return self.base.output.expand(self.count, -1)
         self.tensors[0] = pictures
         for step in self.plan.steps:
             self.tensors[step.number] = self._do(step)
@@ -58,13 +59,13 @@ class Execution:
         transfer = step.transfers[place]
         if transfer is None:
             return self.tensors[number] if self.plan.touched[number] else self.base.values[number]
-        slides = isinstance(step.operation, Sliding) and step.windows
-        source = (
-            self.base.padded(number, step.operation.slides, step.operation.fill) if slides else self.base.values[number]
-        )
+        operation = step.operation
+        source = self.base.values[number]
+        if isinstance(operation, Sliding) and step.windows:
+            source = self.base.padded(number, operation.slides, operation.fill)
         axes = self.values[number].axes
         assert axes is not None
-        out = _empty(source, axes, transfer.size, len(self.rows) * self.columns)
+        out = _empty(source, axes, transfer.size, self.count)
         self._move(out, transfer, source, axes, self.tensors.get(number))
         return out
 
@@ -72,33 +73,25 @@ class Execution:
         self, out: Tensor, transfer: Transfer, source: Tensor, axes: tuple[int, int], changed: Tensor | None
     ) -> None:
         """Fill windows: what stays from `source`, what changed laid over it."""
-        height, width = transfer.size
         y_axis, x_axis = axes
         sizes, strides = list(out.shape), list(source.stride())
         down, right = strides[y_axis], strides[x_axis]
-        before = source.storage_offset()
-        for place, row in enumerate(self.rows):
-            vertical = transfer.rows[row]
-            first = place * self.columns
-            for run in transfer.columns:
-                mine = slice(first + run.first, first + run.positions.stop, run.every)
-                sizes[0], strides[0] = run.count, run.step * right
-                offset = before + vertical.start * down + run.start * right
-                covered = vertical.overlap == height and run.overlap == width
-                target = out[mine]
-                if not covered:
-                    target.copy_(source.as_strided(sizes, strides, offset))
-                if changed is not None and vertical.overlap and run.overlap:
-                    part = changed[mine]
-                    if vertical.overlap != height:
-                        target = target.narrow(y_axis, vertical.target, vertical.overlap)
-                    if run.overlap != width:
-                        target = target.narrow(x_axis, run.target, run.overlap)
-                    if vertical.overlap != part.shape[y_axis]:
-                        part = part.narrow(y_axis, vertical.source, vertical.overlap)
-                    if run.overlap != part.shape[x_axis]:
-                        part = part.narrow(x_axis, run.source, run.overlap)
-                    target.copy_(part)
+        corner = source.storage_offset()
+        for vertical in transfer.rows:
+            for n in range(vertical.count):
+                first = (vertical.first + n * vertical.every) * self.plan.columns
+                top = corner + (vertical.start + n * vertical.step) * down
+                for run in transfer.columns:
+                    mine = slice(first + run.first, first + run.positions.stop, run.every)
+                    target = out[mine]
+                    if (vertical.overlap, run.overlap) != transfer.size:
+                        sizes[0], strides[0] = run.count, run.step * right
+                        target.copy_(source.as_strided(sizes, strides, top + run.start * right))
+                    if changed is not None and vertical.overlap and run.overlap:
+                        part = _cut(changed[mine], y_axis, vertical.source, vertical.overlap)
+                        target = _cut(target, y_axis, vertical.target, vertical.overlap)
+                        part = _cut(part, x_axis, run.source, run.overlap)
+                        _cut(target, x_axis, run.target, run.overlap).copy_(part)
 
     def _joined(self, step: Step, operation: Joined) -> Tensor:
         """Every part goes straight to its place."""
@@ -107,7 +100,7 @@ class Execution:
         assert stretch is not None and axes is not None
         like = self.base.values[operation.inputs[0]]
         shape = list(operation.value.shape)
-        out = _empty(like.new_empty(1).expand(shape), axes, stretch.size, len(self.rows) * self.columns)
+        out = _empty(like.new_empty(1).expand(shape), axes, stretch.size, self.count)
         start = 0
         for number, transfer in zip(operation.inputs, step.transfers, strict=True):
             length = self.values[number].shape[operation.along]
@@ -126,7 +119,7 @@ class Execution:
         stretch = self.plan.stretches[number]
         assert stretch is not None
         totals = self.base.totals(number, operation.axes)
-        y = torch.tensor([stretch.y.starts[row] for row in self.rows], device=totals.device)
+        y = torch.tensor(stretch.y.starts, device=totals.device)
         x = torch.tensor(stretch.x.starts, device=totals.device)
         height, width = stretch.size
         above, below = totals[y], totals[y + height]
@@ -134,6 +127,10 @@ class Execution:
         stays = (totals[-1, -1] - inside).flatten(0, 1)
         sums = self.tensors[number].sum(operation.axes, dtype=torch.float64)
         return operation.shaped(((stays + sums) * operation.factor).to(self.base.output.dtype))
+
+
+def _cut(x: Tensor, axis: int, start: int, length: int) -> Tensor:
+    return x if x.shape[axis] == length else x.narrow(axis, start, length)
 
 
 def _empty(like: Tensor, axes: Sequence[int], size: tuple[int, int], count: int) -> Tensor:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cnnviz_widgets.engine.cache import key_of
 from cnnviz_widgets.engine.device import exact
-from cnnviz_widgets.engine.incremental import patches, plain, sweeping
+from cnnviz_widgets.engine.incremental import plain, sweeping
 from cnnviz_widgets.engine.incremental.base import Base
-from cnnviz_widgets.engine.incremental.plan import Plan, plan
+from cnnviz_widgets.engine.incremental.planner import Planner
 from cnnviz_widgets.engine.incremental.program import Program, program
 from cnnviz_widgets.engine.incremental.reading import layers_of, read
 from cnnviz_widgets.engine.incremental.report import Report
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
 
 T = TypeVar("T")
-
-# below this share of multiply-adds skipped, plain batches of whole pictures are as fast
-WORTHWHILE = 0.1
 
 
 class Incremental:
@@ -43,7 +40,7 @@ class Incremental:
     def __init__(self, engine: Engine) -> None:
         """Belong to `engine`, which is not kept alive."""
         self._engine = weakref.ref(engine)
-        self._kept: dict[str, _Shelf] = {"tape": _Shelf(2), "program": _Shelf(4), "plan": _Shelf(16), "base": _Shelf(3)}
+        self._kept: dict[str, _Shelf] = {"tape": _Shelf(2), "planner": _Shelf(4), "base": _Shelf(3)}
         self._report: Report | None = None
 
     def rows(self, sweep: Sweep, want: Want = None, *, memory: int | None = None) -> Iterator[Tensor]:
@@ -62,31 +59,27 @@ class Incremental:
         with engine.still():
             state = engine.state
             tape = self._tape(engine, sweep.x, state)
-            made: Plan | None = None
-            why = tape.why_not
+            why, planner = tape.why_not, None
             if not why:
-                made = self._plan(self._program(engine, sweep.x, want, state), sweep)
-                if made.macs > (1 - WORTHWHILE) * made.program.macs:
-                    why = f"only {1 - made.macs / max(1, made.program.macs):.0%} of its multiply-adds could be skipped"
-            if why or made is None:
-                self._report = Report(engine.name, len(sweep), 1, 1, (), why, 0, engine.batch_size(sweep.x), 0)
+                planner = self._planner(engine, sweep.x, want, state)
+                why = sweeping.why_not(sweep, planner)
+            if why or planner is None:
+                self._report = Report.plain(engine.name, len(sweep), engine.batch_size(sweep.x), why)
                 found = plain.rows(engine, sweep, want)
             else:
-                base = self._base(engine, sweep.x, made.program, want, state)
-                split = sweeping.chunking(sweep, made, base.bytes, memory)
-                at_once = split.rows * len(split.parts[0])
-                macs = made.program.macs
-                self._report = Report(
-                    engine.name, len(sweep), macs, made.macs, made.stops, "", base.bytes, at_once, split.bytes
-                )
-                found = sweeping.rows(sweep, made, base, split)
+                base = self._base(engine, sweep.x, planner.program, want, state)
+                split = sweeping.blocks(sweep, planner, base.bytes, memory)
+                self._report = split.report(engine.name, len(sweep), base.bytes)
+                found = sweeping.rows(sweep, planner, base, split)
         yield from found
 
     def base(self, x: Tensor, want: Want = None) -> Tensor:
         """The same (k,) for a prepared picture without a patch."""
         engine = self._own()
-        axes = engine.layers_for(x)[want.layer].axes if isinstance(want, Unit) else None
-        return read(engine.run(x, layers_of(want)), want, axes)[0].cpu()
+        if isinstance(want, Unit):
+            return read(engine.run(x, layers_of(want)), want, engine.layers_for(x)[want.layer].axes)[0].cpu()
+        scores = engine._single_scores(x)[0].cpu()
+        return scores if want is None else scores[list(want)]
 
     def report(self) -> Report:
         """What the latest sweep saved, and what stopped it from saving more.
@@ -124,17 +117,13 @@ class Incremental:
 
         return self._kept["tape"].get((state, tuple(x.shape)), compute)
 
-    def _program(self, engine: Engine, x: Tensor, want: Want, state: Hashable) -> Program:
-        def compute() -> Program:
+    def _planner(self, engine: Engine, x: Tensor, want: Want, state: Hashable) -> Planner:
+        def compute() -> Planner:
             axes = engine.layers_for(x)[want.layer].axes if isinstance(want, Unit) else None
             with torch.inference_mode():
-                return program(self._tape(engine, x, state), want, x, axes)
+                return Planner(program(self._tape(engine, x, state), want, x, axes))
 
-        return self._kept["program"].get((state, tuple(x.shape), want), compute)
-
-    def _plan(self, made: Program, sweep: Sweep) -> Plan:
-        tops, lefts = patches.spans(sweep)
-        return self._kept["plan"].get((id(made), tops, lefts), lambda: plan(made, tops, lefts), made)
+        return self._kept["planner"].get((state, tuple(x.shape), want), compute)
 
     def _base(self, engine: Engine, x: Tensor, made: Program, want: Want, state: Hashable) -> Base:
         def compute() -> Base:

@@ -88,6 +88,7 @@ class Sliding(Operation):
         raise NotImplementedError
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         assert self.value.axes is not None
         return self.valid(pad(tensors[0], self.slides, self.value.axes, self.fill))
 
@@ -109,6 +110,7 @@ class Local(Operation):
     channelwise: bool = False
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return self.call(tensors)
 
 
@@ -127,6 +129,7 @@ class Pooled(Operation):
     axes: tuple[int, int]
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return self.shaped(tensors[0].sum(self.axes) * self.factor)
 
     def shaped(self, sums: Tensor) -> Tensor:
@@ -141,6 +144,7 @@ class Batched(Operation):
     call: Call
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return self.call(tensors)
 
 
@@ -152,6 +156,7 @@ class Linear(Operation):
     bias: Tensor | None
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return F.linear(tensors[0], self.weight, self.bias)
 
 
@@ -160,6 +165,7 @@ class Flat(Operation):
     """Whole inputs under another shape."""
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return tensors[0].reshape(len(tensors[0]), *self.value.shape[1:])
 
 
@@ -174,6 +180,7 @@ class Looped(Operation):
     stacked: tuple[bool, ...]
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         count = max(map(len, tensors))
         join = torch.stack if self.value.stacked else torch.cat
         return join([self.call([self._one(*pair, n) for pair in zip(tensors, self.stacked, strict=True)])
@@ -192,6 +199,7 @@ class Constant(Operation):
     tensor: Tensor = field(repr=False)
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         return self.tensor
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.interval import Span, covered
-from cnnviz_widgets.engine.incremental.plan import Plan
+from cnnviz_widgets.engine.incremental.plan import Stretch
 from cnnviz_widgets.engine.incremental.sweep import Sweep
 
 
@@ -20,23 +20,23 @@ def spans(sweep: Sweep) -> tuple[Span, Span]:
     return y, x
 
 
-def windows(sweep: Sweep, plan: Plan, rows: range) -> Tensor:
-    """(n, C, h, w): what the network sees in the windows of these rows, or whole pictures where the plan wants them."""
-    stretch = plan.stretches[0]
+def windows(sweep: Sweep, stretch: Stretch | None) -> Tensor:
+    """(n, C, h, w): what the network sees in the windows of a block of positions; whole pictures where there are none.
+
+    Position by position, row by row.
+    """
     if stretch is None:
-        return torch.cat([sweep.pictures(sweep.tops[row], sweep.lefts) for row in rows])
+        return torch.cat([sweep.pictures(top, sweep.lefts) for top in sweep.tops])
     x, fill = sweep.x, sweep.fill
     tops, lefts = spans(sweep)
     height, width = stretch.size
     count = len(sweep.lefts)
-    out = x.new_empty(len(rows) * count, height, width, x.shape[1]).permute(0, 3, 1, 2)
+    out = x.new_empty(len(sweep), height, width, x.shape[1]).permute(0, 3, 1, 2)
     mask = None if sweep.mask is None else torch.from_numpy(sweep.mask).to(x.device)
     columns = covered(stretch.x, lefts, sweep.lefts)
-    for place, row in enumerate(rows):
-        y = stretch.y.starts[row]
-        lo, hi = tops.lo[row], tops.hi[row]
+    for row, (y, (lo, hi)) in enumerate(zip(stretch.y.starts, tops.cells, strict=True)):
         for run in columns:
-            target = out[place * count + run.first : place * count + run.first + run.count]
+            target = out[row * count + run.first : row * count + run.first + run.count]
             shown = _strided(x, run.count, (height, width), (y, run.start), run.step)
             whole = mask is None and hi - lo == height and run.overlap == width
             if not whole:

@@ -1,13 +1,13 @@
-"""For one program and one set of positions: where every value's window lies and how it is filled. No tensors yet."""
+"""For one program and a block of positions: where every value's window lies and how it is filled. No tensors yet."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnviz_widgets.engine.incremental.interval import Run, Span, Window, runs
-from cnnviz_widgets.engine.incremental.operations import Local, Operation, Pooled, Sliding
+from cnnviz_widgets.engine.incremental.axis import Axis
+from cnnviz_widgets.engine.incremental.interval import Run, Window
+from cnnviz_widgets.engine.incremental.operations import Local, Operation, Pooled
 from cnnviz_widgets.engine.incremental.program import Program
 
 # from this share of a map on, its rest is computed too: that costs less than putting it in place
@@ -31,7 +31,7 @@ class Stretch:
 class Transfer:
     """How windows of one size are filled: from the base where nothing changed, from narrower windows where it did.
 
-    `rows` has one run for each row of positions, `columns` as many as it takes.
+    `rows` says so for the rows of positions, `columns` for those in each row.
     """
 
     size: tuple[int, int]
@@ -66,8 +66,9 @@ class Plan:
 
     Attributes:
         program: what is computed.
+        rows, columns: how many positions there are.
         stretches: by value, its windows; None where every position has a whole map of its own.
-        touched: by value, whether any position changes it at all; what is not touched is as in the base.
+        touched: by value, whether any position may change it; what is not touched is as in the base.
         steps: what is done, in order.
         macs: multiply-adds for one position.
         numbers: how many numbers one position holds at most at a time.
@@ -75,6 +76,8 @@ class Plan:
     """
 
     program: Program
+    rows: int
+    columns: int
     stretches: tuple[Stretch | None, ...]
     touched: tuple[bool, ...]
     steps: tuple[Step, ...]
@@ -83,60 +86,24 @@ class Plan:
     stops: tuple[str, ...]
 
 
-Spans = tuple[Span, Span]
-
-
-def plan(program: Program, tops: Span, lefts: Span) -> Plan:
-    """The plan for patches that cover `tops` along y, row by row, and `lefts` along x."""
-    spans: list[Spans | None] = [_unless_whole((tops, lefts))]
-    touched = [_any(tops) and _any(lefts)]
-    for operation in program.operations:
-        changed = any(touched[number] for number in operation.inputs)
-        found = _changed(operation, spans, touched) if changed else None
-        touched.append(changed and (found is None or (_any(found[0]) and _any(found[1]))))
-        spans.append(None if found is None else _unless_whole(found))
-    stretches = [None if found is None else Stretch(found[0].window, found[1].window) for found in spans]
-    return _Planner(program, stretches, touched, len(tops.lo), len(lefts.lo)).plan()
-
-
-def _changed(operation: Operation, spans: Sequence[Spans | None], touched: Sequence[bool]) -> Spans | None:
-    """What changes along y and x of the output; None where it is everything, or where there is no map."""
-    read = [(place, spans[number]) for place, number in enumerate(operation.inputs) if touched[number]]
-    if isinstance(operation, Sliding) and (source := read[0][1]) is not None:
-        return source[0].slide(operation.slides[0]), source[1].slide(operation.slides[1])
-    if isinstance(operation, Local) and all(span is not None and operation.aligned[place] for place, span in read):
-        first, *others = [span for _, span in read if span is not None]
-        for other in others:
-            first = first[0].join(other[0]), first[1].join(other[1])
-        return first
-    return None
-
-
-def _unless_whole(found: Spans) -> Spans | None:
-    y, x = found
-    return found if y.window.width * x.window.width < NEARLY_WHOLE * y.length * x.length else None
-
-
-def _any(span: Span) -> bool:
-    return any(lo < hi for lo, hi in span.cells)
+def plan(program: Program, y: Axis, x: Axis) -> Plan:
+    """The plan for the block of positions at which rows `y` meet columns `x`."""
+    return _Planner(program, y, x).plan()
 
 
 class _Planner:
     """From windows to steps."""
 
-    def __init__(
-        self, program: Program, stretches: list[Stretch | None], touched: list[bool], rows: int, columns: int
-    ) -> None:
-        self.program, self.stretches, self.touched = program, stretches, touched
+    def __init__(self, program: Program, y: Axis, x: Axis) -> None:
+        self.program, self.y, self.x = program, y, x
         self.values = program.values
-        self.counts = rows, columns
-        self.last: dict[int, int] = {}
-        for number, operation in enumerate(program.operations, start=1):
-            self.last.update(dict.fromkeys(operation.inputs, number))
+        self.stretches: list[Stretch | None] = []
+        self.touched: list[bool] = []
 
     def plan(self) -> Plan:
+        self._place()
         steps: list[Step] = []
-        macs = held = most = 0
+        macs = most = 0
         stops: list[str] = []
         live = {0: self._numbers(0)}
         for number, operation in enumerate(self.program.operations, start=1):
@@ -144,86 +111,88 @@ class _Planner:
                 continue
             step = self._step(number, operation)
             steps.append(step)
-            stretch = self.stretches[number]
-            share = 1.0
-            if step.windows and stretch is not None:
-                height, width = operation.value.lengths
-                share = stretch.y.width * stretch.x.width / (height * width)
-            macs += round(operation.macs * share)
-            moved = sum(self._moved(operation, place, t) for place, t in enumerate(step.transfers) if t is not None)
+            macs += self._macs(number, operation)
             live[number] = self._numbers(number)
-            held = sum(live.values()) + moved
-            most = max(most, held)
+            moved = sum(self._moved(operation, place, t) for place, t in enumerate(step.transfers) if t is not None)
+            most = max(most, sum(live.values()) + moved)
             for freed in step.frees:
                 live.pop(freed, None)
             if not step.windows and any(self._is_window(n) for n in operation.inputs):
                 stops.append(operation.name)
+        once = tuple(dict.fromkeys(stops))
         return Plan(
-            self.program,
-            tuple(self.stretches),
-            tuple(self.touched),
-            tuple(steps),
-            macs,
-            most,
-            tuple(dict.fromkeys(stops)),
+            program=self.program,
+            rows=self.y.count,
+            columns=self.x.count,
+            stretches=tuple(self.stretches),
+            touched=tuple(self.touched),
+            steps=tuple(steps),
+            macs=macs,
+            numbers=most,
+            stops=once,
         )
+
+    def _place(self) -> None:
+        """Decide for every value whether and where it has windows."""
+        sources = [(), *(operation.inputs for operation in self.program.operations)]
+        for number, inputs in enumerate(sources):
+            touched = self.y.touched[number] and self.x.touched[number]
+            self.touched.append(touched and (not inputs or any(self.touched[n] for n in inputs)))
+            y, x = self.y.windows[number], self.x.windows[number]
+            from_whole = any(self.touched[n] and self.stretches[n] is None for n in inputs)
+            if y is None or x is None or from_whole:
+                self.stretches.append(None)
+                continue
+            height, width = self.values[number].lengths
+            whole = y.width * x.width >= NEARLY_WHOLE * height * width
+            self.stretches.append(None if whole else Stretch(y, x))
 
     def _is_window(self, number: int) -> bool:
         return self.touched[number] and self.stretches[number] is not None
 
+    def _macs(self, number: int, operation: Operation) -> int:
+        stretch = self.stretches[number]
+        if stretch is None:
+            return operation.macs
+        return operation.macs * math.prod(stretch.size) // math.prod(operation.value.lengths)
+
     def _numbers(self, number: int) -> int:
         value, stretch = self.values[number], self.stretches[number]
         count = math.prod(value.shape)
-        if stretch is None or value.axes is None:
-            return count
-        height, width = value.lengths
-        return count // (height * width) * stretch.y.width * stretch.x.width
+        return count if stretch is None else count // math.prod(value.lengths) * math.prod(stretch.size)
 
     def _moved(self, operation: Operation, place: int, transfer: Transfer) -> int:
         value = self.values[operation.inputs[place]]
-        height, width = value.lengths
-        return math.prod(value.shape) // (height * width) * transfer.size[0] * transfer.size[1]
+        return math.prod(value.shape) // math.prod(value.lengths) * math.prod(transfer.size)
 
     def _step(self, number: int, operation: Operation) -> Step:
-        out = self.stretches[number]
         pooled = isinstance(operation, Pooled) and self._is_window(operation.inputs[0])
-        windows = out is not None or pooled
-        transfers = tuple(
-            None if pooled else self._transfer(operation, place, source, out)
-            for place, source in enumerate(operation.inputs)
-        )
-        frees = tuple(n for n in dict.fromkeys(operation.inputs) if self.last[n] == number and self.touched[n])
+        windows = self.stretches[number] is not None or pooled
+        places = range(len(operation.inputs))
+        transfers = tuple(None if pooled else self._transfer(number, operation, place) for place in places)
+        last = self.program.last
+        frees = tuple(n for n in dict.fromkeys(operation.inputs) if last[n] == number and self.touched[n])
         return Step(operation, number, windows, transfers, frees, self._may_overwrite(operation, transfers, frees))
 
-    def _transfer(self, operation: Operation, place: int, number: int, out: Stretch | None) -> Transfer | None:
-        """How input `place`, value `number`, is made to fit."""
-        value, have = self.values[number], self.stretches[number]
-        if value.axes is None or (have is None and self.touched[number]):
+    def _transfer(self, number: int, operation: Operation, place: int) -> Transfer | None:
+        """How input `place` of the operation is made to fit."""
+        source = operation.inputs[place]
+        out = self.stretches[number]
+        if self.values[source].axes is None or (self.touched[source] and self.stretches[source] is None):
             return None  # whole already
-        if out is None:
-            if not self.touched[number]:
-                return None  # the base serves all
-            assert have is not None
-            wanted = Stretch(*(Window(n, (0,) * c) for n, c in zip(value.lengths, self.counts, strict=True)))
-        elif isinstance(operation, Sliding):
-            assert have is not None
-            y, x = operation.slides
-            wanted = Stretch(out.y.before(y), out.x.before(x))
-            have = Stretch(have.y.moved(y.padding), have.x.moved(x.padding))
-        elif isinstance(operation, Local) and not operation.aligned[place]:
-            return None  # the base, of another size
-        else:
-            wanted = out
-        if have == wanted and self.touched[number]:
+        if not self.touched[source] and (
+            out is None or not (isinstance(operation, Local) and operation.aligned[place])
+        ):
+            return None  # the base serves all
+        to_whole = out is None
+        still = not self.touched[source]
+        height, rows = self.y.fitting(number, place, to_whole, still)
+        width, columns = self.x.fitting(number, place, to_whole, still)
+        if rows is None and columns is None:
             return None
-        if not self.touched[number]:
-            have = Stretch(*(Window(0, (0,) * c) for c in self.counts))
-        assert have is not None
-        rows = [
-            runs(Window(wanted.y.width, (a,)), Window(have.y.width, (b,)))[0]
-            for a, b in zip(wanted.y.starts, have.y.starts, strict=True)
-        ]
-        return Transfer(wanted.size, tuple(rows), runs(wanted.x, have.x))
+        rows = self.y.copied(number, place, to_whole) if rows is None else rows
+        columns = self.x.copied(number, place, to_whole) if columns is None else columns
+        return Transfer((height, width), rows, columns)
 
     def _may_overwrite(
         self, operation: Operation, transfers: tuple[Transfer | None, ...], frees: tuple[int, ...]

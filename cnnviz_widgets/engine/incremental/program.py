@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -32,10 +33,15 @@ class Program:
     operations: tuple[Operation, ...]
     output: int
 
-    @property
+    @cached_property
     def values(self) -> list[Value]:
         """All values, by number."""
         return [self.picture, *(operation.value for operation in self.operations)]
+
+    @cached_property
+    def last(self) -> dict[int, int]:
+        """For each value that is read, the number of the last that is made from it."""
+        return {n: number for number, operation in enumerate(self.operations, start=1) for n in operation.inputs}
 
     @property
     def macs(self) -> int:
@@ -95,14 +101,15 @@ def _activity(
 ) -> int:
     """The number of a new value (1, 1): the response of a unit of the layer that puts out `value`."""
     channel = axes[1] if axes else 1
-    if axes is not None and value.axes == (axes[2], axes[3]):
+    if axes is not None and value.axes is not None and value.axes == (axes[2], axes[3]):
         shape = tuple(1 if axis == channel else size for axis, size in enumerate(value.shape))
+        mine = unit.channel
         number = emit(
             Local(
                 name="narrow",
                 inputs=(number,),
                 value=Value(shape, value.axes),
-                call=lambda tensors: tensors[0].narrow(channel, unit.channel, 1),
+                call=lambda tensors: tensors[0].narrow(channel, mine, 1),
                 aligned=(True,),
                 fresh=False,
             )

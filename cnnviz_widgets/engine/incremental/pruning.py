@@ -51,7 +51,7 @@ def folded(operations: Sequence[Operation], end: int) -> Made:
 
 
 def narrowed(operations: Sequence[Operation], end: int, classes: tuple[int, ...]) -> Made:
-    """Of the scores (N, classes) only some: of the last weights only their rows, where nothing in between mixes them."""
+    """Of the scores (N, classes) only some: of the last weights only their rows, where nothing behind mixes them."""
     uses = Counter(number for operation in operations for number in operation.inputs)
     made = list(operations)
     chain: list[int] = []

@@ -35,6 +35,7 @@ class Recorded:
 
     @property
     def name(self) -> str:
+        """torch's name of the operation."""
         return self.node.op
 
     @property

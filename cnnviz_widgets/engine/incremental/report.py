@@ -18,8 +18,8 @@ class Report:
             to (nearly) all of its map.
         why_not: why every position ran through the whole network; "" where it did not.
         base_bytes: memory of the activations of the picture without a patch.
-        chunk: positions at once.
-        chunk_bytes: memory that these take at most.
+        block: positions at once.
+        block_bytes: memory that these take at most.
     """
 
     network: str
@@ -29,22 +29,28 @@ class Report:
     stops: tuple[str, ...]
     why_not: str
     base_bytes: int
-    chunk: int
-    chunk_bytes: int
+    block: int
+    block_bytes: int
 
     @property
     def skipped(self) -> float:
         """The share of multiply-adds that was not computed, 0 to 1."""
         return 1 - self.computed / self.macs if self.macs else 0.0
 
+    @classmethod
+    def plain(cls, network: str, positions: int, batch: int, why: str) -> Report:
+        """Of a sweep by plain batches of whole pictures."""
+        return cls(network, positions, 0, 0, (), why, 0, batch, 0)
+
     def __str__(self) -> str:
-        lines = [f"{self.network}: {self.positions} positions, {self.skipped:.1%} of {_big(self.macs)} skipped at each"]
         if self.why_not:
-            lines.append(f"plain batches: {self.why_not}")
+            batches = f"{self.positions} positions in plain batches of {self.block}"
+            return f"{self.network}: {batches}, because {self.why_not}"
+        lines = [f"{self.network}: {self.positions} positions, {self.skipped:.1%} of {_big(self.macs)} skipped at each"]
         if self.stops:
             lines.append(f"whole maps from: {', '.join(self.stops)}")
-        held = f"{self.base_bytes / 2**20:.0f} MiB for the bare picture, {self.chunk_bytes / 2**20:.0f} MiB"
-        lines.append(f"memory: {held} for {self.chunk} positions at once")
+        held = f"{self.base_bytes / 2**20:.0f} MiB for the bare picture, {self.block_bytes / 2**20:.0f} MiB"
+        lines.append(f"memory: {held} for {self.block} positions at once")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -25,9 +25,11 @@ class Convolution(Sliding):
     groups: int
 
     def valid(self, x: Tensor) -> Tensor:
+        """The output for maps that are padded already."""
         return self._convolve(x, 0)
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The output for whole inputs."""
         y, x = self.slides
         height, width = tensors[0].shape[2:]
         if _symmetric(y, height) and _symmetric(x, width):
@@ -47,6 +49,7 @@ class MaxPool(Sliding):
     fill: float = -math.inf
 
     def valid(self, x: Tensor) -> Tensor:
+        """The output for maps that are padded already."""
         kernel, stride, dilation = zip(*((s.kernel, s.stride, s.dilation) for s in self.slides), strict=True)
         return F.max_pool2d(x, kernel, stride, 0, dilation)
 
@@ -58,6 +61,7 @@ class MeanPool(Sliding):
     divisor: int
 
     def valid(self, x: Tensor) -> Tensor:
+        """The output for maps that are padded already."""
         kernel, stride = zip(*((s.kernel, s.stride) for s in self.slides), strict=True)
         return F.avg_pool2d(x, kernel, stride, divisor_override=self.divisor)
 
@@ -67,6 +71,7 @@ class Frame(Sliding):
     """Rows and columns put around a map, cut off, or skipped."""
 
     def valid(self, x: Tensor) -> Tensor:
+        """The output for maps that are padded already."""
         assert self.value.axes is not None
         for axis, slide in zip(self.value.axes, self.slides, strict=True):
             if slide.stride > 1:

@@ -1,4 +1,4 @@
-"""A sweep by computing only what the patch can change, chunk by chunk."""
+"""A sweep by computing only what the patch can change, block by block."""
 
 from __future__ import annotations
 
@@ -12,35 +12,62 @@ from cnnviz_widgets.engine.device import exact
 from cnnviz_widgets.engine.incremental import patches
 from cnnviz_widgets.engine.incremental.base import Base
 from cnnviz_widgets.engine.incremental.execute import Execution
-from cnnviz_widgets.engine.incremental.plan import Plan, plan
+from cnnviz_widgets.engine.incremental.interval import Span
+from cnnviz_widgets.engine.incremental.plan import Plan
+from cnnviz_widgets.engine.incremental.planner import Planner, part
+from cnnviz_widgets.engine.incremental.report import Report
 from cnnviz_widgets.engine.incremental.sweep import Sweep
 from cnnviz_widgets.engine.jobs import progress
 
 # positions at once: more are no faster on a CPU, fewer leave its kernels idle
-CPU_CHUNK, GPU_CHUNK = 24, 1024
+CPU_BLOCK, GPU_BLOCK = 32, 1024
 CPU_MEMORY = 512 * 2**20
+# below this share of multiply-adds skipped, plain batches of whole pictures are as fast
+WORTHWHILE = 0.1
 
 
-@dataclass(frozen=True)
-class Chunking:
-    """How the positions are split: so many rows at once, in so many parts along x, and the bytes that one part takes."""
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """How the positions of a sweep are split.
+
+    Attributes:
+        rows: how many rows at once.
+        columns: which columns at once.
+        plans: the plans of a row in the middle, by part.
+        bytes: memory that a block takes at most.
+    """
 
     rows: int
-    parts: tuple[tuple[int, ...], ...]
+    columns: list[range]
+    plans: list[Plan]
     bytes: int
 
+    def report(self, network: str, positions: int, base_bytes: int) -> Report:
+        """What is computed, by the row in the middle."""
+        stops = dict.fromkeys(stop for made in self.plans for stop in made.stops)
+        at_once = self.rows * max(map(len, self.columns))
+        macs = self.plans[0].program.macs
+        return Report(network, positions, macs, _macs(self.plans), tuple(stops), "", base_bytes, at_once, self.bytes)
 
-def chunking(sweep: Sweep, made: Plan, base_bytes: int, memory: int | None) -> Chunking:
-    """The split that keeps a limit of memory, the base included.
+
+def why_not(sweep: Sweep, planner: Planner) -> str:
+    """Why plain batches of whole pictures are as fast; "" where they are not."""
+    row, lefts = _middle(sweep)
+    skipped = 1 - planner.plan(row, lefts).macs / max(1, planner.program.macs)
+    return "" if skipped > WORTHWHILE else f"only {max(0.0, skipped):.0%} of its multiply-adds could be skipped"
+
+
+def blocks(sweep: Sweep, planner: Planner, base_bytes: int, memory: int | None) -> Blocks:
+    """The split that costs least and keeps a limit of memory, the base included.
 
     Raises:
         ValueError: not even one position at a time fits.
     """
-    device = sweep.x.device
-    each = made.numbers * sweep.x.element_size()
+    device, item = sweep.x.device, sweep.x.element_size()
+    row, lefts = _middle(sweep)
+    each = planner.plan(row, lefts).numbers * item
     if memory is None:
-        free = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_MEMORY
-        limit = max(free, each)
+        limit = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_MEMORY
     else:
         limit = memory - base_bytes
         if limit < each:
@@ -48,34 +75,39 @@ def chunking(sweep: Sweep, made: Plan, base_bytes: int, memory: int | None) -> C
                 f"memory={memory}: this network needs {base_bytes} bytes for the picture without a patch and {each} "
                 f"for one position, so at least {base_bytes + each}"
             )
-    wanted = GPU_CHUNK if device.type == "cuda" else CPU_CHUNK
-    at_once = max(1, min(limit // max(1, each), wanted))
-    columns = len(sweep.lefts)
-    if at_once >= columns or columns <= wanted * 2 <= 2 * limit // max(1, each):
-        rows = max(1, min(at_once // columns, len(sweep.tops)))
-        return Chunking(rows, (sweep.lefts,), rows * columns * each)
-    count = -(-columns // at_once)
-    size = -(-columns // count)
-    parts = tuple(sweep.lefts[start : start + size] for start in range(0, columns, size))
-    return Chunking(1, parts, size * each)
+    most = max(1, min(limit // max(1, each), GPU_BLOCK if device.type == "cuda" else CPU_BLOCK))
+    columns = planner.split(row, lefts, most)
+    largest = max(map(len, columns))
+    rows = max(1, min(most // largest, len(sweep.tops))) if len(columns) == 1 else 1
+    return Blocks(rows, columns, [planner.plan(row, part(lefts, each)) for each in columns], rows * largest * each)
 
 
-def rows(sweep: Sweep, made: Plan, base: Base, split: Chunking) -> Iterator[Tensor]:
+def rows(sweep: Sweep, planner: Planner, base: Base, split: Blocks) -> Iterator[Tensor]:
     """(n, k) on the CPU for each row of positions, in order; a job can be stopped within a row."""
-    parts = [replace(sweep, lefts=lefts) for lefts in split.parts]
-    plans = [made] if len(parts) == 1 else [plan(made.program, *patches.spans(part)) for part in parts]
+    tops, lefts = patches.spans(sweep)
     with progress(len(sweep.tops)) as report:
         for first in range(0, len(sweep.tops), split.rows):
             chunk = range(first, min(first + split.rows, len(sweep.tops)))
-            with torch.inference_mode(), exact(sweep.x.device):
-                found = [_run(part, plan, base, chunk) for part, plan in zip(parts, plans, strict=True)]
+            found = []
+            for columns in split.columns:
+                made = planner.plan(part(tops, chunk), part(lefts, columns))
+                block = replace(
+                    sweep, tops=sweep.tops[chunk.start : chunk.stop], lefts=sweep.lefts[columns.start : columns.stop]
+                )
+                with torch.inference_mode(), exact(sweep.x.device):
+                    values = Execution(made, base).run(patches.windows(block, made.stretches[0]))
+                    found.append(values.reshape(len(chunk), len(columns), -1).cpu())
             for place, row in enumerate(chunk):
                 yield torch.cat([values[place] for values in found])
                 report(row + 1)
 
 
-def _run(sweep: Sweep, made: Plan, base: Base, chunk: range) -> Tensor:
-    """(rows, n, k) for a chunk."""
-    count = len(sweep.lefts)
-    found = Execution(made, base, chunk, count).run(patches.windows(sweep, made, chunk))
-    return found.reshape(len(chunk), count, -1).cpu()
+def _middle(sweep: Sweep) -> tuple[Span, Span]:
+    """A row that stands for all others, and the columns."""
+    tops, lefts = patches.spans(sweep)
+    return part(tops, range(len(sweep.tops) // 2, len(sweep.tops) // 2 + 1)), lefts
+
+
+def _macs(plans: list[Plan]) -> int:
+    """Multiply-adds for one position, on average."""
+    return sum(made.macs * made.columns for made in plans) // sum(made.columns for made in plans)

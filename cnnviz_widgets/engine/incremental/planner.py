@@ -1,0 +1,53 @@
+"""Plans by geometry, made once; and how the positions of a sweep are best split into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cnnviz_widgets.engine.incremental.axis import Axis
+from cnnviz_widgets.engine.incremental.interval import Span
+from cnnviz_widgets.engine.incremental.plan import Plan, plan
+from cnnviz_widgets.engine.incremental.program import Program
+
+# what starting one operation on a block costs, in multiply-adds
+STARTING = 2_000_000
+
+
+class Planner:
+    """The plans of one program; the same positions, whatever the picture, get the same plan."""
+
+    def __init__(self, program: Program) -> None:
+        """Plan for `program`."""
+        self.program = program
+        self.axis = lru_cache(512)(lambda number, patches: Axis(program, number, patches))
+        self.plan = lru_cache(512)(lambda tops, lefts: plan(program, self.axis(0, tops), self.axis(1, lefts)))
+
+    def split(self, row: Span, lefts: Span, most: int) -> list[range]:
+        """The columns in parts: narrow windows cost less, but every part costs a start; none is larger than `most`.
+
+        Args:
+            row: a row of the sweep, by which costs are told.
+            lefts: all its columns.
+            most: positions at once.
+        """
+        count = len(lefts.lo)
+        splits = [_split(count, parts) for parts in range(1, min(count, 8) + 1)]
+        splits = [split for split in splits if max(map(len, split)) <= most] or [_split(count, -(-count // most))]
+        return min(splits, key=lambda split: self._cost(row, lefts, split))
+
+    def _cost(self, row: Span, lefts: Span, split: Sequence[range]) -> int:
+        plans: list[Plan] = [self.plan(row, part(lefts, columns)) for columns in split]
+        return sum(made.macs * made.columns + STARTING * len(made.steps) for made in plans)
+
+
+def part(span: Span, positions: range) -> Span:
+    """Some of the positions."""
+    inside = slice(positions.start, positions.stop, positions.step)
+    return Span(span.length, span.lo[inside], span.hi[inside])
+
+
+def _split(count: int, parts: int) -> list[range]:
+    """Ranges whose lengths differ by one at most."""
+    edges = [round(n * count / parts) for n in range(parts + 1)]
+    return [range(start, end) for start, end in zip(edges, edges[1:], strict=False) if end > start]
