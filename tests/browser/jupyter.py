@@ -173,7 +173,10 @@ class OpenNotebook:
         self.page.set_default_timeout(20_000)
         self._wait(
             f"{PANEL}.content.widgets.every(cell => cell.model.type !== 'code' || !cell.model.sharedModel.source.trim()"
-            " || cell.model.executionState !== 'running' && cell.model.executionCount !== null)",
+            " || cell.model.executionState !== 'running' && cell.model.executionCount !== null)"
+            # after a cell that raised, the others are not run
+            f" || {PANEL}.content.model.toJSON().cells.some("
+            "cell => (cell.outputs ?? []).some(output => output.output_type === 'error'))",
             seconds,
         )
         failures = [
