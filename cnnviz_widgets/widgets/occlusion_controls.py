@@ -68,7 +68,7 @@ class OcclusionControls(ipw.HBox):
             [
                 _title("Patch"),
                 self.patch,
-                ipw.HBox([ipw.Label("Shape", layout=_NAME), self.shape]),
+                ipw.HBox([_name("Shape"), self.shape]),
                 self.fill,
                 _title("Map"),
                 self.stride,
@@ -115,7 +115,6 @@ def _stretch(slider: ipw.IntSlider, value: int) -> None:
 
 
 _STYLE = {"description_width": "72px"}
-_NAME = ipw.Layout(width="72px", justify_content="flex-end", margin="2px 4px 2px 0")
 
 
 def _wide() -> ipw.Layout:
@@ -126,6 +125,11 @@ def _slider(name: str, least: int, most: int, tooltip: str) -> ipw.IntSlider:
     return ipw.IntSlider(
         description=name, min=least, max=most, readout_format="d", tooltip=tooltip, layout=_wide(), style=_STYLE
     )
+
+
+def _name(text: str) -> ipw.Label:
+    """As ipywidgets lines up descriptions."""
+    return ipw.Label(text, layout=ipw.Layout(width="72px", justify_content="flex-end", margin="2px 4px 2px 0"))
 
 
 def _title(text: str) -> ipw.HTML:

@@ -50,7 +50,7 @@ class UnitChooser(ipw.VBox):
         self._channels = dict(channels)
         self._quiet = True
         try:
-            self.layer.options = [(f"{name}  ({count} maps)", name) for name, count in channels.items()]
+            self.layer.options = [(f"{name} ({count} maps)", name) for name, count in channels.items()]
         finally:
             self._quiet = False
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -544,6 +545,12 @@ def test_the_controls_do_what_the_traits_do_and_follow_them(slider: OcclusionSli
     slider.shape = (5, 9)
     assert controls.patch.disabled and controls.shape.value is None
     assert whole(slider).size == (5, 9)
+
+
+def test_another_one_can_be_made_after_all_widgets_were_closed(engine: Engine, picture: Image.Image) -> None:
+    for _ in range(2):
+        whole(OcclusionSlider(engine, picture, patch=16, stride=16))
+        ipywidgets.Widget.close_all()
 
 
 def test_a_class_searched_in_vain_is_said(slider: OcclusionSlider) -> None:
