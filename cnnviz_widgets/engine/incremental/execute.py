@@ -10,6 +10,7 @@ from torch import Tensor
 from cnnviz_widgets.engine.incremental.base import Base
 from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding
 from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
+from cnnviz_widgets.engine.jobs import checkpoint
 
 
 class Execution:
@@ -31,6 +32,7 @@ class Execution:
             return self.base.output.expand(self.count, -1)
         self.tensors[0] = pictures
         for step in self.plan.steps:
+            checkpoint()  # a row of a large network takes long: what is urgent need not wait for its end
             self.tensors[step.number] = self._do(step)
             for number in step.frees:
                 self.tensors.pop(number, None)
