@@ -30,7 +30,7 @@ NEEDS = {  # which parts a view has
     "class": (),
     "comparison": ("hint", "picker", "against"),
 }
-WIDTH = "340px"
+WIDTH = "330px"
 
 
 class OcclusionControls(ipw.HBox):
@@ -45,7 +45,13 @@ class OcclusionControls(ipw.HBox):
     def __init__(self, canvas: ipw.DOMWidget, picker: ipw.DOMWidget, units: ipw.DOMWidget) -> None:
         self.patch = _slider("Size", 4, 224, "side of the patch in pixels of the network's input")
         self.stride = _slider("Step", 2, 64, "pixels from one place of the map to the next; small steps take long")
-        self.fill = ipw.Dropdown(description="Filled with", options=list(FILLS.items()), layout=_wide(), style=_STYLE)
+        self.fill = ipw.Dropdown(
+            description="Fill",
+            tooltip="what is seen where the patch is",
+            options=list(FILLS.items()),
+            layout=_wide(),
+            style=_STYLE,
+        )
         self.shape = _buttons(SHAPES)
         self.view = _buttons(VIEWS)
         self.against = ipw.Combobox(
@@ -114,7 +120,7 @@ def _stretch(slider: ipw.IntSlider, value: int) -> None:
     slider.value = value
 
 
-_STYLE = {"description_width": "72px"}
+_STYLE = {"description_width": "60px"}
 
 
 def _wide() -> ipw.Layout:
@@ -129,7 +135,7 @@ def _slider(name: str, least: int, most: int, tooltip: str) -> ipw.IntSlider:
 
 def _name(text: str) -> ipw.Label:
     """As ipywidgets lines up descriptions."""
-    return ipw.Label(text, layout=ipw.Layout(width="72px", justify_content="flex-end", margin="2px 4px 2px 0"))
+    return ipw.Label(text, layout=ipw.Layout(width="60px", justify_content="flex-end", margin="2px 4px 2px 0"))
 
 
 def _title(text: str) -> ipw.HTML:
