@@ -146,8 +146,12 @@ def _by_sample(call: Recorded) -> bool:
         dims = args.get("dim", args.get("dims", args.get("start_dim", 0)))
         dims = list(dims) if isinstance(dims, (list, tuple)) else [dims]
         return bool(dims) and None not in dims and all(dim % len(call.read[0].shape) for dim in dims) and same
-    if name in ("matmul", "bmm"):
+    if name == "bmm":  # of its samples neither side is repeated
+        return same and not call.tensors
+    if name == "matmul":
         return same and len(call.shape) >= 3 and all(t.ndim <= 2 or len(t) == 1 for t in call.tensors)
+    if name in ("batch_norm", "native_batch_norm") and args.get("training"):
+        return False  # statistics of the whole batch
     if name in ("layer_norm", "native_layer_norm", "rms_norm"):
         behind = len(args.get("normalized_shape") or [0])
         return call.only("input") and len(call.read[0].shape) > behind

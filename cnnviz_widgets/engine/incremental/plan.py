@@ -202,5 +202,5 @@ class _Planner:
         first = operation.inputs[0]
         if transfers[0] is not None:
             return True  # a copy made for this step
-        own = first > 0 and self.program.operations[first - 1].fresh
+        own = first > 0 and self.program.operations[first - 1].fresh and first not in self.program.viewed
         return own and self.touched[first] and first in frees and operation.inputs.count(first) == 1

@@ -43,6 +43,11 @@ class Program:
         """For each value that is read, the number of the last that is made from it."""
         return {n: number for number, operation in enumerate(self.operations, start=1) for n in operation.inputs}
 
+    @cached_property
+    def viewed(self) -> frozenset[int]:
+        """Values whose memory another value may share."""
+        return frozenset(number for operation in self.operations if not operation.fresh for number in operation.inputs)
+
     @property
     def macs(self) -> int:
         """Multiply-adds for one picture."""

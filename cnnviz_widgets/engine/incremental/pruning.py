@@ -64,8 +64,10 @@ def narrowed(operations: Sequence[Operation], end: int, classes: tuple[int, ...]
         if len(operation.inputs) != 1 or not _keeps_channels(operation) or uses[operation.inputs[0]] != 1:
             break
         number = operation.inputs[0]
+        if number and _width(made[number - 1]) != _width(operation):
+            break  # flattened: channels and positions in one
     last = made[chain[-1] - 1]
-    if (isinstance(last, Convolution) and last.groups == 1) or isinstance(last, Linear):
+    if (isinstance(last, Convolution) and last.groups == 1) or (isinstance(last, Linear) and len(last.value.shape) == 2):
         index = torch.tensor(classes, device=last.weight.device)
         for number in chain:
             operation = made[number - 1]
