@@ -67,7 +67,8 @@ def narrowed(operations: Sequence[Operation], end: int, classes: tuple[int, ...]
         if number and _width(made[number - 1]) != _width(operation):
             break  # flattened: channels and positions in one
     last = made[chain[-1] - 1]
-    if (isinstance(last, Convolution) and last.groups == 1) or (isinstance(last, Linear) and len(last.value.shape) == 2):
+    flat = len(last.value.shape) == 2
+    if (isinstance(last, Convolution) and last.groups == 1) or (isinstance(last, Linear) and flat):
         index = torch.tensor(classes, device=last.weight.device)
         for number in chain:
             operation = made[number - 1]
