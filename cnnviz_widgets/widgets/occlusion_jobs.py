@@ -212,11 +212,11 @@ class OcclusionJobs:
 
 
 def _classes(scene: Scene, choice: Choice) -> tuple[int, int]:
-    """The class, and the one that it is held against."""
+    """The class, and the one that it is held against: another one, if there is any."""
     likely = [int(index) for index in scene.predictions.indices]
     target = likely[0] if choice.target is None else choice.target
     others = [index for index in likely if index != target]
-    return target, choice.against if choice.against is not None else (others or [target])[0]
+    return target, choice.against if choice.against not in (None, target) else (others or [target])[0]
 
 
 class _Clock:

@@ -111,8 +111,8 @@ class OcclusionSlider(ipw.VBox):
 
     def __repr__(self) -> str:
         """``OcclusionSlider(squeezenet1_1: score of 'tiger cat')``."""
-        shown = self.unit if self.view == "activity" else self._name(self.target)
-        return f"OcclusionSlider({self.engine.name}: {self.view} of {str(shown)!r})"
+        shown = str(self.unit or "") if self.view == "activity" else self._name(self.target)
+        return f"OcclusionSlider({self.engine.name}: {self.view}{shown and f' of {shown!r}'})"
 
     # --- from Python --------------------------------------------------------------------------------------------------
 

@@ -183,6 +183,14 @@ def test_every_view_of_a_sweep_equals_the_function(
     assert whole(slider).base == pytest.approx(activity.base, abs=1e-4) and whole(slider).layer == "features.2"
 
 
+def test_a_class_is_never_compared_with_itself(slider: OcclusionSlider) -> None:
+    first, second = (slider.predictions.names[n] for n in (0, 1))
+    slider.view, slider.against = "comparison", first
+    assert whole(slider).target_name == f"{first} - {second}"
+    slider.target = second
+    assert whole(slider).target_name == f"{second} - {first}"
+
+
 def test_the_feature_map_is_the_strongest_of_the_last_maps_when_none_is_chosen(
     slider: OcclusionSlider, engine: Engine, picture: Image.Image
 ) -> None:
