@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.base import Base
-from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding
+from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding, pad
 from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
+from cnnviz_widgets.engine.incremental.sliding import Convolution
+from cnnviz_widgets.engine.incremental.winograd import fitted
 from cnnviz_widgets.engine.jobs import checkpoint
 
 
@@ -45,6 +47,8 @@ class Execution:
         if isinstance(operation, Joined) and step.windows:
             return self._joined(step, operation)
         inputs = [self._input(step, place) for place in range(len(operation.inputs))]
+        if step.tile and isinstance(operation, Convolution):
+            return self._by_tiles(step, operation, inputs[0])
         if isinstance(operation, Sliding) and step.windows:
             return operation.valid(inputs[0])
         if isinstance(operation, Local):
@@ -55,6 +59,14 @@ class Execution:
             count = max(map(len, inputs))
             inputs = [t if len(t) == count else t.expand(count, *t.shape[1:]) for t in inputs]
         return operation.whole(inputs)
+
+    def _by_tiles(self, step: Step, operation: Convolution, x: Tensor) -> Tensor:
+        if not step.windows:
+            x = pad(x, operation.slides, (2, 3), 0.0)
+        x = fitted(x, operation.weight.shape[2], step.tile).contiguous(memory_format=torch.channels_last)
+        stretch = self.plan.stretches[step.number]
+        height, width = operation.value.lengths if stretch is None else stretch.size
+        return operation.by_tiles(x, step.tile)[:, :, :height, :width]
 
     def _input(self, step: Step, place: int) -> Tensor:
         number = step.operation.inputs[place]

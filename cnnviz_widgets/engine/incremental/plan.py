@@ -9,9 +9,13 @@ from cnnviz_widgets.engine.incremental.axis import Axis
 from cnnviz_widgets.engine.incremental.interval import Run, Window
 from cnnviz_widgets.engine.incremental.operations import Local, Operation, Pooled
 from cnnviz_widgets.engine.incremental.program import Program
+from cnnviz_widgets.engine.incremental.sliding import Convolution
+from cnnviz_widgets.engine.incremental.winograd import numbers as scratch
 
 # from this share of a map on, its rest is computed too: that costs less than putting it in place
-NEARLY_WHOLE = 0.8
+NEARLY_WHOLE = 0.9
+# what starting an operation costs, and reading one number of its weights, in multiply-adds
+STARTING, READING = 2_000_000, 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Step:
         transfers: by input, how its windows are made to fit; None where they fit as they are.
         frees: values that nobody reads afterwards.
         over: whether the first input, as it comes in, may be overwritten.
+        tile: for a convolution, the side of the tiles by which it is computed; 0 for torch's own.
     """
 
     operation: Operation
@@ -58,6 +63,7 @@ class Step:
     transfers: tuple[Transfer | None, ...]
     frees: tuple[int, ...]
     over: bool
+    tile: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +76,9 @@ class Plan:
         stretches: by value, its windows; None where every position has a whole map of its own.
         touched: by value, whether any position may change it; what is not touched is as in the base.
         steps: what is done, in order.
-        macs: multiply-adds for one position.
+        macs: multiply-adds for one position, counted as in a direct convolution.
+        cost: what they cost, in the time of such multiply-adds.
+        start: what a block costs whatever its number of positions: starting operations, reading weights.
         numbers: how many numbers one position holds at most at a time.
         stops: the operations, by name, before which windows had to be made whole maps.
     """
@@ -82,6 +90,8 @@ class Plan:
     touched: tuple[bool, ...]
     steps: tuple[Step, ...]
     macs: int
+    cost: int
+    start: int
     numbers: int
     stops: tuple[str, ...]
 
@@ -103,7 +113,7 @@ class _Planner:
     def plan(self) -> Plan:
         self._place()
         steps: list[Step] = []
-        macs = most = 0
+        macs = cost = start = most = 0
         stops: list[str] = []
         live = {0: self._numbers(0)}
         for number, operation in enumerate(self.program.operations, start=1):
@@ -112,9 +122,11 @@ class _Planner:
             step = self._step(number, operation)
             steps.append(step)
             macs += self._macs(number, operation)
+            cost += self._cost(number, operation)
+            start += STARTING + READING * _weights(step)
             live[number] = self._numbers(number)
             moved = sum(self._moved(operation, place, t) for place, t in enumerate(step.transfers) if t is not None)
-            most = max(most, sum(live.values()) + moved)
+            most = max(most, sum(live.values()) + moved + self._scratch(step))
             for freed in step.frees:
                 live.pop(freed, None)
             if not step.windows and any(self._is_window(n) for n in operation.inputs):
@@ -128,6 +140,8 @@ class _Planner:
             touched=tuple(self.touched),
             steps=tuple(steps),
             macs=macs,
+            cost=cost,
+            start=start,
             numbers=most,
             stops=once,
         )
@@ -156,6 +170,17 @@ class _Planner:
             return operation.macs
         return operation.macs * math.prod(stretch.size) // math.prod(operation.value.lengths)
 
+    def _cost(self, number: int, operation: Operation) -> int:
+        if isinstance(operation, Convolution):
+            return operation.tile(*self._size(number))[1]
+        return self._macs(number, operation)
+
+    def _scratch(self, step: Step) -> int:
+        if not step.tile or not isinstance(step.operation, Convolution):
+            return 0
+        out, channels, taps, _ = step.operation.weight.shape
+        return scratch(channels, out, taps, step.tile, *self._size(step.number))
+
     def _numbers(self, number: int) -> int:
         value, stretch = self.values[number], self.stretches[number]
         count = math.prod(value.shape)
@@ -172,7 +197,14 @@ class _Planner:
         transfers = tuple(None if pooled else self._transfer(number, operation, place) for place in places)
         last = self.program.last
         frees = tuple(n for n in dict.fromkeys(operation.inputs) if last[n] == number and self.touched[n])
-        return Step(operation, number, windows, transfers, frees, self._may_overwrite(operation, transfers, frees))
+        over = self._may_overwrite(operation, transfers, frees)
+        tile = operation.tile(*self._size(number))[0] if isinstance(operation, Convolution) else 0
+        return Step(operation, number, windows, transfers, frees, over, tile)
+
+    def _size(self, number: int) -> tuple[int, int]:
+        """Height and width of what is computed of a map."""
+        stretch = self.stretches[number]
+        return self.values[number].lengths if stretch is None else stretch.size
 
     def _transfer(self, number: int, operation: Operation, place: int) -> Transfer | None:
         """How input `place` of the operation is made to fit."""
@@ -204,3 +236,13 @@ class _Planner:
             return True  # a copy made for this step
         own = first > 0 and self.program.operations[first - 1].fresh and first not in self.program.viewed
         return own and self.touched[first] and first in frees and operation.inputs.count(first) == 1
+
+
+def _weights(step: Step) -> int:
+    """How many numbers of weights are read."""
+    operation = step.operation
+    count = sum(tensor.numel() for tensor in operation.constants)
+    if step.tile and isinstance(operation, Convolution):
+        taps = operation.weight.shape[2]
+        return operation.weight.numel() * (step.tile + taps - 1) ** 2 // taps**2
+    return count

@@ -10,9 +10,6 @@ from cnnviz_widgets.engine.incremental.interval import Span
 from cnnviz_widgets.engine.incremental.plan import Plan, plan
 from cnnviz_widgets.engine.incremental.program import Program
 
-# what starting one operation on a block costs, in multiply-adds
-STARTING = 2_000_000
-
 
 class Planner:
     """The plans of one program; the same positions, whatever the picture, get the same plan."""
@@ -33,12 +30,14 @@ class Planner:
         """
         count = len(lefts.lo)
         splits = [_split(count, parts) for parts in range(1, min(count, 8) + 1)]
+        # near the border windows are cut off, so narrower ones do there
+        splits += [_edges(count, edge) for edge in range(1, (count + 1) // 2)]
         splits = [split for split in splits if max(map(len, split)) <= most] or [_split(count, -(-count // most))]
         return min(splits, key=lambda split: self._cost(row, lefts, split))
 
     def _cost(self, row: Span, lefts: Span, split: Sequence[range]) -> int:
         plans: list[Plan] = [self.plan(row, part(lefts, columns)) for columns in split]
-        return sum(made.macs * made.columns + STARTING * len(made.steps) for made in plans)
+        return sum(made.cost * made.columns + made.start for made in plans)
 
 
 def part(span: Span, positions: range) -> Span:
@@ -51,3 +50,8 @@ def _split(count: int, parts: int) -> list[range]:
     """Ranges whose lengths differ by one at most."""
     edges = [round(n * count / parts) for n in range(parts + 1)]
     return [range(start, end) for start, end in zip(edges, edges[1:], strict=False) if end > start]
+
+
+def _edges(count: int, edge: int) -> list[range]:
+    """The columns near either border, and those between."""
+    return [range(edge), range(edge, count - edge), range(count - edge, count)]

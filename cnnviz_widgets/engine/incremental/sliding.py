@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from cnnviz_widgets.engine.incremental.interval import Slide
 from cnnviz_widgets.engine.incremental.operations import Constant, Local, Operation, Pooled, Sliding, Value
 from cnnviz_widgets.engine.incremental.recorded import Recorded
+from cnnviz_widgets.engine.incremental.winograd import TILES, Winograd, best_tile
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,6 +24,27 @@ class Convolution(Sliding):
     weight: Tensor
     bias: Tensor | None
     groups: int
+    _tiled: dict[int, Winograd] = field(default_factory=dict, repr=False, init=False)
+
+    def tile(self, height: int, width: int) -> tuple[int, int]:
+        """How outputs of this size are best computed, and the cost: see `winograd.best_tile`."""
+        out, channels, taps, _ = self.weight.shape
+        if not self._tileable:
+            return 0, height * width * self.weight.numel()
+        return best_tile(channels, out, taps, height, width)
+
+    @property
+    def _tileable(self) -> bool:
+        """Only in float32 on a CPU: elsewhere torch has the better kernels, or none that are worth replacing."""
+        square = self.weight.shape[2] == self.weight.shape[3] in TILES
+        plain = all(slide.stride == slide.dilation == 1 for slide in self.slides) and self.groups == 1
+        return square and plain and self.weight.dtype == torch.float32 and self.weight.device.type == "cpu"
+
+    def by_tiles(self, padded: Tensor, tile: int) -> Tensor:
+        """The output for padded maps, computed by tiles; padding may be longer than needed."""
+        if tile not in self._tiled:
+            self._tiled[tile] = Winograd(self.weight, self.bias, tile)
+        return self._tiled[tile](padded)
 
     def valid(self, x: Tensor) -> Tensor:
         """The output for maps that are padded already."""
@@ -96,6 +118,7 @@ def convolution(call: Recorded) -> Operation | None:
         value=Value(call.shape, (2, 3)),
         macs=math.prod(call.shape) * math.prod(weight.shape[1:]),
         slides=_slides(call, tuple(weight.shape[2:]), stride, pair(padding), dilation),
+        constants=(weight,),
         weight=weight,
         bias=args["bias"],
         groups=args["groups"],
