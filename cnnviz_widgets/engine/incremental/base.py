@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.interval import Slide
-from cnnviz_widgets.engine.incremental.operations import Joined, Local, Operation, pad
+from cnnviz_widgets.engine.incremental.operations import Joined, Local, Operation, Sliding, pad
 from cnnviz_widgets.engine.incremental.program import Program
 
 
@@ -19,23 +19,44 @@ class Base:
     def __init__(self, program: Program, x: Tensor) -> None:
         """Run `program` on the prepared picture `x` (1, C, H, W)."""
         self.program = program
-        values = program.run(x)
-        self.output = values[program.output]
-        read = {number for operation in program.operations if _cuts(operation) for number in operation.inputs}
-        # what has no map is small, and a step may want it where no patch changes it
-        kept = {n for n, value in enumerate(program.values) if value.axes is None and n != program.output} | read
-        self.values = {number: values[number] for number in kept}
+        self.values: dict[int, Tensor] = {}
         self._padded: dict[tuple[int, tuple[Slide, Slide], float], Tensor] = {}
         self._totals: dict[int, Tensor] = {}
+        read = {number for operation in program.operations if _cuts(operation) for number in operation.inputs}
+        # what has no map is small, and a step may want it where no patch changes it
+        kept = read | {number for number, value in enumerate(program.values) if value.axes is None}
+        live = {0: x}
+        for number, operation in enumerate(program.operations, start=1):
+            live[number] = operation.whole([live[source] for source in operation.inputs])
+            for source in set(operation.inputs):
+                if program.last[source] == number:
+                    self._keep(source, live.pop(source), source in kept)
+        self.output = live[program.output]
+        for number in live:
+            self._keep(number, live[number], number in kept)
+
+    def _keep(self, number: int, value: Tensor, kept: bool) -> None:
+        """Hold a value, also with the paddings that its readers want, and then only once where that is possible."""
+        if not kept:
+            return
+        axes = self.program.values[number].axes
+        self.values[number] = value
+        for operation in self.program.operations:
+            if axes is None or not isinstance(operation, Sliding) or operation.inputs != (number,):
+                continue
+            key = (number, operation.slides, operation.fill)
+            if key not in self._padded:
+                self._padded[key] = pad(value, operation.slides, axes, operation.fill)
+            sides = list(zip(axes, operation.slides, strict=True))
+            if all(slide.padding >= 0 <= slide.overhang(value.shape[axis]) for axis, slide in sides):
+                inside = self._padded[key]
+                for axis, slide in sides:
+                    inside = inside.narrow(axis, slide.padding, value.shape[axis])
+                self.values[number] = inside
 
     def padded(self, number: int, slides: tuple[Slide, Slide], fill: float) -> Tensor:
         """A value with the padding around it that a sliding window reads."""
-        key = (number, slides, fill)
-        if key not in self._padded:
-            axes = self.program.values[number].axes
-            assert axes is not None
-            self._padded[key] = pad(self.values[number], slides, axes, fill)
-        return self._padded[key]
+        return self._padded[number, slides, fill]
 
     def totals(self, number: int, axes: tuple[int, int]) -> Tensor:
         """Sums over all cells above and before each: (H + 1, W + 1, ...) in float64, one set of the other axes each."""

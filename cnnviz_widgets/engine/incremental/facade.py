@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -17,6 +17,7 @@ from cnnviz_widgets.engine.incremental import plain, sweeping
 from cnnviz_widgets.engine.incremental.base import Base
 from cnnviz_widgets.engine.incremental.planner import Planner
 from cnnviz_widgets.engine.incremental.program import Program, program
+from cnnviz_widgets.engine.incremental.reach import Reach, reach
 from cnnviz_widgets.engine.incremental.reading import layers_of, read
 from cnnviz_widgets.engine.incremental.report import Report
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
@@ -50,7 +51,8 @@ class Incremental:
             sweep: the picture and where the patch goes.
             want: None for all class scores, a tuple of class numbers for theirs, or a `Unit`: with a position its
                 activation, without one the total response of its feature map (Zeiler & Fergus 2013, figure 7b).
-            memory: bytes that activations may take, those of the picture without a patch included.
+            memory: bytes that all of it may take: activations, those of the picture without a patch included, and
+                weights in another form. 512 MiB of windows on a CPU when left out, on a GPU half of what is free.
 
         Raises:
             ValueError: `memory` is less than one position takes; the message says how much that is.
@@ -68,6 +70,9 @@ class Incremental:
                 found = plain.rows(engine, sweep, want)
             else:
                 base = self._base(engine, sweep.x, planner.program, want, state)
+                if memory is not None and not sweeping.room_for_tiles(sweep, planner, base.bytes, memory):
+                    planner = self._planner(engine, sweep.x, want, state, tiled=False)
+                    base = self._base(engine, sweep.x, planner.program, want, state)
                 split = sweeping.blocks(sweep, planner, base.bytes, memory)
                 self._report = split.report(engine.name, len(sweep), base.bytes)
                 found = sweeping.rows(sweep, planner, base, split)
@@ -80,6 +85,26 @@ class Incremental:
             return read(engine.run(x, layers_of(want)), want, engine.layers_for(x)[want.layer].axes)[0].cpu()
         scores = engine._single_scores(x)[0].cpu()
         return scores if want is None else scores[list(want)]
+
+    def reach(self, sweep: Sweep, layers: Sequence[str]) -> dict[str, Reach]:
+        """How far the patch at the first place of a sweep reaches: the cells of layers' maps that it can change.
+
+        Raises:
+            KeyError: no such layer; near names are suggested.
+            ValueError: a layer without maps, or a network that cannot be followed; the message says why.
+
+        Example:
+            >>> engine.incremental.reach(sweep, ["features.0"])["features.0"].size
+        """
+        engine = self._own()
+        with engine.still():
+            state, table = engine.state, engine.layers_for(sweep.x)
+            if why := self._tape(engine, sweep.x, state).why_not:
+                raise ValueError(f"{engine.name} cannot be followed operation by operation: {why}")
+            for name in layers:
+                if not table[name].spatial:
+                    raise ValueError(f"layer {name!r} puts out {table[name].shape}, no maps")
+            return {name: reach(sweep, self._planner(engine, sweep.x, Unit(name, 0), state)) for name in layers}
 
     def report(self) -> Report:
         """What the latest sweep saved, and what stopped it from saving more.
@@ -117,13 +142,15 @@ class Incremental:
 
         return self._kept["tape"].get((state, tuple(x.shape)), compute)
 
-    def _planner(self, engine: Engine, x: Tensor, want: Want, state: Hashable) -> Planner:
+    def _planner(self, engine: Engine, x: Tensor, want: Want, state: Hashable, tiled: bool = True) -> Planner:
         def compute() -> Planner:
+            if not tiled:
+                return Planner(self._planner(engine, x, want, state).program, tiled=False)
             axes = engine.layers_for(x)[want.layer].axes if isinstance(want, Unit) else None
             with torch.inference_mode():
                 return Planner(program(self._tape(engine, x, state), want, x, axes))
 
-        return self._kept["planner"].get((state, tuple(x.shape), want), compute)
+        return self._kept["planner"].get((state, tuple(x.shape), want, tiled), compute)
 
     def _base(self, engine: Engine, x: Tensor, made: Program, want: Want, state: Hashable) -> Base:
         def compute() -> Base:

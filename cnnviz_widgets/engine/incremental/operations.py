@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class Value:
     axes: tuple[int, int] | None = None
     stacked: bool = False
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[int, int]:
         """The map's height and width."""
         assert self.axes is not None
@@ -65,6 +66,11 @@ class Operation:
     macs: int = 0
     constants: tuple[Tensor, ...] = ()
     fresh: bool = True
+
+    @cached_property
+    def weights(self) -> int:
+        """How many numbers of weights it reads."""
+        return sum(tensor.numel() for tensor in self.constants)
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
         """The output for whole inputs (N, ...)."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from cnnviz_widgets.engine.incremental.axis import Axis
 from cnnviz_widgets.engine.incremental.interval import Run, Window
 from cnnviz_widgets.engine.incremental.operations import Local, Operation, Pooled
 from cnnviz_widgets.engine.incremental.program import Program
 from cnnviz_widgets.engine.incremental.sliding import Convolution
+from cnnviz_widgets.engine.incremental.winograd import Way
 from cnnviz_widgets.engine.incremental.winograd import numbers as scratch
 
 # from this share of a map on, its rest is computed too: that costs less than putting it in place
@@ -95,17 +97,26 @@ class Plan:
     numbers: int
     stops: tuple[str, ...]
 
+    @cached_property
+    def tiled(self) -> dict[tuple[int, int], int]:
+        """Bytes of weights transformed for tiles, by the number of the value and the side of the tile."""
+        return {
+            (step.number, step.tile): step.operation.tiled_bytes(step.tile)
+            for step in self.steps
+            if step.tile and isinstance(step.operation, Convolution)
+        }
 
-def plan(program: Program, y: Axis, x: Axis) -> Plan:
-    """The plan for the block of positions at which rows `y` meet columns `x`."""
-    return _Planner(program, y, x).plan()
+
+def plan(program: Program, y: Axis, x: Axis, tiled: bool = True) -> Plan:
+    """The plan for the block of positions at which rows `y` meet columns `x`; `tiled` allows Winograd's tiles."""
+    return _Planner(program, y, x, tiled).plan()
 
 
 class _Planner:
     """From windows to steps."""
 
-    def __init__(self, program: Program, y: Axis, x: Axis) -> None:
-        self.program, self.y, self.x = program, y, x
+    def __init__(self, program: Program, y: Axis, x: Axis, tiled: bool) -> None:
+        self.program, self.y, self.x, self.tiled = program, y, x, tiled
         self.values = program.values
         self.stretches: list[Stretch | None] = []
         self.touched: list[bool] = []
@@ -115,23 +126,23 @@ class _Planner:
         steps: list[Step] = []
         macs = cost = start = most = 0
         stops: list[str] = []
-        live = {0: self._numbers(0)}
+        sizes = {0: self._numbers(0)}
+        held = sizes[0]
         for number, operation in enumerate(self.program.operations, start=1):
             if not self.touched[number]:
                 continue
-            step = self._step(number, operation)
+            step, way = self._step(number, operation)
             steps.append(step)
-            macs += self._macs(number, operation)
-            cost += self._cost(number, operation)
-            start += STARTING + READING * _weights(step)
-            live[number] = self._numbers(number)
-            moved = sum(self._moved(operation, place, t) for place, t in enumerate(step.transfers) if t is not None)
-            most = max(most, sum(live.values()) + moved + self._scratch(step))
-            for freed in step.frees:
-                live.pop(freed, None)
+            here = self._macs(number, operation)
+            macs += here
+            cost += here if way is None else way.cost
+            start += STARTING + (READING * operation.weights if way is None else way.start)
+            sizes[number] = self._numbers(number)
+            held += sizes[number]
+            most = max(most, held + self._scratch(step))
+            held -= sum(sizes.pop(freed) for freed in step.frees)
             if not step.windows and any(self._is_window(n) for n in operation.inputs):
                 stops.append(operation.name)
-        once = tuple(dict.fromkeys(stops))
         return Plan(
             program=self.program,
             rows=self.y.count,
@@ -143,7 +154,7 @@ class _Planner:
             cost=cost,
             start=start,
             numbers=most,
-            stops=once,
+            stops=tuple(dict.fromkeys(stops)),
         )
 
     def _place(self) -> None:
@@ -170,16 +181,14 @@ class _Planner:
             return operation.macs
         return operation.macs * math.prod(stretch.size) // math.prod(operation.value.lengths)
 
-    def _cost(self, number: int, operation: Operation) -> int:
-        if isinstance(operation, Convolution):
-            return operation.tile(*self._size(number))[1]
-        return self._macs(number, operation)
-
     def _scratch(self, step: Step) -> int:
-        if not step.tile or not isinstance(step.operation, Convolution):
-            return 0
-        out, channels, taps, _ = step.operation.weight.shape
-        return scratch(channels, out, taps, step.tile, *self._size(step.number))
+        """How many numbers a step holds beside its inputs and its output."""
+        operation = step.operation
+        moved = sum(self._moved(operation, place, t) for place, t in enumerate(step.transfers) if t is not None)
+        if step.tile and isinstance(operation, Convolution):
+            out, channels, taps, _ = operation.weight.shape
+            moved += scratch(channels, out, taps, step.tile, *self._size(step.number))
+        return moved
 
     def _numbers(self, number: int) -> int:
         value, stretch = self.values[number], self.stretches[number]
@@ -190,16 +199,18 @@ class _Planner:
         value = self.values[operation.inputs[place]]
         return math.prod(value.shape) // math.prod(value.lengths) * math.prod(transfer.size)
 
-    def _step(self, number: int, operation: Operation) -> Step:
-        pooled = isinstance(operation, Pooled) and self._is_window(operation.inputs[0])
+    def _step(self, number: int, operation: Operation) -> tuple[Step, Way | None]:
+        sources = operation.inputs
+        pooled = isinstance(operation, Pooled) and self._is_window(sources[0])
         windows = self.stretches[number] is not None or pooled
-        places = range(len(operation.inputs))
-        transfers = tuple(None if pooled else self._transfer(number, operation, place) for place in places)
+        transfers = tuple([None if pooled else self._transfer(number, operation, n) for n in range(len(sources))])
         last = self.program.last
-        frees = tuple(n for n in dict.fromkeys(operation.inputs) if last[n] == number and self.touched[n])
+        frees = tuple([n for n in dict.fromkeys(sources) if last[n] == number and self.touched[n]])
         over = self._may_overwrite(operation, transfers, frees)
-        tile = operation.tile(*self._size(number))[0] if isinstance(operation, Convolution) else 0
-        return Step(operation, number, windows, transfers, frees, over, tile)
+        way = None
+        if isinstance(operation, Convolution):
+            way = operation.way(*self._size(number), self.y.count * self.x.count, self.tiled)
+        return Step(operation, number, windows, transfers, frees, over, way.tile if way else 0), way
 
     def _size(self, number: int) -> tuple[int, int]:
         """Height and width of what is computed of a map."""
@@ -236,13 +247,3 @@ class _Planner:
             return True  # a copy made for this step
         own = first > 0 and self.program.operations[first - 1].fresh and first not in self.program.viewed
         return own and self.touched[first] and first in frees and operation.inputs.count(first) == 1
-
-
-def _weights(step: Step) -> int:
-    """How many numbers of weights are read."""
-    operation = step.operation
-    count = sum(tensor.numel() for tensor in operation.constants)
-    if step.tile and isinstance(operation, Convolution):
-        taps = operation.weight.shape[2]
-        return operation.weight.numel() * (step.tile + taps - 1) ** 2 // taps**2
-    return count

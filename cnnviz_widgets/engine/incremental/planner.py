@@ -14,11 +14,11 @@ from cnnviz_widgets.engine.incremental.program import Program
 class Planner:
     """The plans of one program; the same positions, whatever the picture, get the same plan."""
 
-    def __init__(self, program: Program) -> None:
-        """Plan for `program`."""
-        self.program = program
+    def __init__(self, program: Program, tiled: bool = True) -> None:
+        """Plan for `program`; `tiled` allows Winograd's tiles, which take memory for weights of their own."""
+        self.program, self.tiled = program, tiled
         self.axis = lru_cache(512)(lambda number, patches: Axis(program, number, patches))
-        self.plan = lru_cache(512)(lambda tops, lefts: plan(program, self.axis(0, tops), self.axis(1, lefts)))
+        self.plan = lru_cache(512)(lambda tops, lefts: plan(program, self.axis(0, tops), self.axis(1, lefts), tiled))
 
     def split(self, row: Span, lefts: Span, most: int) -> list[range]:
         """The columns in parts: narrow windows cost less, but every part costs a start; none is larger than `most`.

@@ -14,6 +14,7 @@ from cnnviz_widgets.engine.incremental.pruning import folded, narrowed, needed
 from cnnviz_widgets.engine.incremental.reading import response
 from cnnviz_widgets.engine.incremental.recorded import Recorded
 from cnnviz_widgets.engine.incremental.rules import RULES
+from cnnviz_widgets.engine.incremental.sliding import Convolution
 from cnnviz_widgets.engine.incremental.sweep import Want
 from cnnviz_widgets.engine.incremental.tape import Ref, Tape
 from cnnviz_widgets.results import Unit
@@ -27,11 +28,13 @@ class Program:
         picture: the value 0, the network's input.
         operations: operation n makes value n + 1; none reads a later one.
         output: the number of the value that is wanted, (N, k).
+        macs: multiply-adds of the whole network for one picture, also of classes that are not wanted.
     """
 
     picture: Value
     operations: tuple[Operation, ...]
     output: int
+    macs: int
 
     @cached_property
     def values(self) -> list[Value]:
@@ -48,17 +51,10 @@ class Program:
         """Values whose memory another value may share."""
         return frozenset(number for operation in self.operations if not operation.fresh for number in operation.inputs)
 
-    @property
-    def macs(self) -> int:
-        """Multiply-adds for one picture."""
-        return sum(operation.macs for operation in self.operations)
-
-    def run(self, x: Tensor) -> list[Tensor]:
-        """Every value for whole pictures (N, C, H, W)."""
-        found = [x]
-        for operation in self.operations:
-            found.append(operation.whole([found[number] for number in operation.inputs]))
-        return found
+    @cached_property
+    def own_bytes(self) -> int:
+        """Memory of weights that are not the network's own: those that batch norm became part of."""
+        return sum(operation.own_bytes for operation in self.operations if isinstance(operation, Convolution))
 
 
 def program(tape: Tape, want: Want, like: Tensor, axes: tuple[int, ...] | None = None) -> Program:
@@ -88,11 +84,11 @@ def program(tape: Tape, want: Want, like: Tensor, axes: tuple[int, ...] | None =
     end = numbers[wanted]
     if isinstance(want, Unit):
         end = _activity(end, values[end], want, axes, emit)
-    made = needed(operations, end)
-    made = folded(*made)
+    made = folded(*needed(operations, end))
+    macs = sum(operation.macs for operation in made[0])
     if isinstance(want, tuple):
         made = narrowed(*made, want)
-    return Program(picture, *made)
+    return Program(picture, *made, macs)
 
 
 # what changes nothing when nothing is trained

@@ -44,7 +44,8 @@ def folded(operations: Sequence[Operation], end: int) -> Made:
             scale, shift = operation.affine()
             weight = (before.weight.double() * scale[:, None, None, None]).to(before.weight)
             bias = shift if before.bias is None else before.bias.double() * scale + shift
-            made[source - 1] = replace(before, weight=weight, bias=bias.to(weight), constants=(weight,))
+            own = before.own_bytes + weight.nbytes
+            made[source - 1] = replace(before, weight=weight, bias=bias.to(weight), constants=(weight,), own_bytes=own)
             numbers[number] = source
     made = [_reading(operation, dict(enumerate(numbers))) for operation in made]
     return needed(made, numbers[end])

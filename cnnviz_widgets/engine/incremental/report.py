@@ -16,10 +16,11 @@ class Report:
         computed: multiply-adds for one position, on average.
         stops: operations before which windows had to be made whole maps; with "whole map" where a window had grown
             to (nearly) all of its map.
-        why_not: why every position ran through the whole network; "" where it did not.
         base_bytes: memory of the activations of the picture without a patch.
+        weights_bytes: memory of weights that are not the network's own: with batch norm in them, or made for tiles.
         block: positions at once.
         block_bytes: memory that these take at most.
+        why_not: why every position ran through the whole network; "" where it did not.
     """
 
     network: str
@@ -27,10 +28,11 @@ class Report:
     macs: int
     computed: int
     stops: tuple[str, ...]
-    why_not: str
     base_bytes: int
+    weights_bytes: int
     block: int
     block_bytes: int
+    why_not: str = ""
 
     @property
     def skipped(self) -> float:
@@ -40,7 +42,7 @@ class Report:
     @classmethod
     def plain(cls, network: str, positions: int, batch: int, why: str) -> Report:
         """Of a sweep by plain batches of whole pictures."""
-        return cls(network, positions, 0, 0, (), why, 0, batch, 0)
+        return cls(network, positions, 0, 0, (), 0, 0, batch, 0, why)
 
     def __str__(self) -> str:
         if self.why_not:
@@ -49,8 +51,11 @@ class Report:
         lines = [f"{self.network}: {self.positions} positions, {self.skipped:.1%} of {_big(self.macs)} skipped at each"]
         if self.stops:
             lines.append(f"whole maps from: {', '.join(self.stops)}")
-        held = f"{self.base_bytes / 2**20:.0f} MiB for the bare picture, {self.block_bytes / 2**20:.0f} MiB"
-        lines.append(f"memory: {held} for {self.block} positions at once")
+        base, weights, block = (n / 2**20 for n in (self.base_bytes, self.weights_bytes, self.block_bytes))
+        lines.append(
+            f"memory: {base:.0f} MiB for the bare picture, {weights:.0f} MiB for weights, {block:.0f} MiB for "
+            f"{self.block} positions at once"
+        )
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,26 +15,32 @@ from torch import Tensor
 from cnnviz_widgets.engine.incremental.interval import Slide
 from cnnviz_widgets.engine.incremental.operations import Constant, Local, Operation, Pooled, Sliding, Value
 from cnnviz_widgets.engine.incremental.recorded import Recorded
-from cnnviz_widgets.engine.incremental.winograd import TILES, Winograd, best_tile
+from cnnviz_widgets.engine.incremental.winograd import TILES, Way, Winograd, best_way, direct
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Convolution(Sliding):
-    """Weights (out, in / groups, kh, kw) and, maybe, a bias (out)."""
+    """Weights (out, in / groups, kh, kw) and, maybe, a bias (out); `own_bytes` of them are not the network's own."""
 
     weight: Tensor
     bias: Tensor | None
     groups: int
+    own_bytes: int = 0
     _tiled: dict[int, Winograd] = field(default_factory=dict, repr=False, init=False)
 
-    def tile(self, height: int, width: int) -> tuple[int, int]:
-        """How outputs of this size are best computed, and the cost: see `winograd.best_tile`."""
+    def way(self, height: int, width: int, count: int, tiled: bool = True) -> Way:
+        """How so many outputs of this size are best computed; by tiles only where `tiled` allows it."""
         out, channels, taps, _ = self.weight.shape
-        if not self._tileable:
-            return 0, height * width * self.weight.numel()
-        return best_tile(channels, out, taps, height, width)
+        if tiled and self._tileable:
+            return best_way(channels, out, taps, height, width, count)
+        return direct(self.weight.numel(), height, width)
 
-    @property
+    def tiled_bytes(self, tile: int) -> int:
+        """Memory that the weights take for tiles of this side."""
+        taps = self.weight.shape[2]
+        return self.weight.nbytes * (tile + taps - 1) ** 2 // taps**2 if tile else 0
+
+    @cached_property
     def _tileable(self) -> bool:
         """Only in float32 on a CPU: elsewhere torch has the better kernels, or none that are worth replacing."""
         square = self.weight.shape[2] == self.weight.shape[3] in TILES

@@ -44,10 +44,19 @@ class Blocks:
 
     def report(self, network: str, positions: int, base_bytes: int) -> Report:
         """What is computed, by the row in the middle."""
+        program = self.plans[0].program
         stops = dict.fromkeys(stop for made in self.plans for stop in made.stops)
-        at_once = self.rows * max(map(len, self.columns))
-        macs = self.plans[0].program.macs
-        return Report(network, positions, macs, _macs(self.plans), tuple(stops), "", base_bytes, at_once, self.bytes)
+        return Report(
+            network=network,
+            positions=positions,
+            macs=program.macs,
+            computed=sum(made.macs * made.columns for made in self.plans) // sum(made.columns for made in self.plans),
+            stops=tuple(stops),
+            base_bytes=base_bytes,
+            weights_bytes=program.own_bytes + _tiled(self.plans),
+            block=self.rows * max(map(len, self.columns)),
+            block_bytes=self.bytes,
+        )
 
 
 def why_not(sweep: Sweep, planner: Planner) -> str:
@@ -57,23 +66,32 @@ def why_not(sweep: Sweep, planner: Planner) -> str:
     return "" if skipped > WORTHWHILE else f"only {max(0.0, skipped):.0%} of its multiply-adds could be skipped"
 
 
+def room_for_tiles(sweep: Sweep, planner: Planner, base_bytes: int, memory: int) -> bool:
+    """Whether a limit leaves room for the weights of Winograd's tiles, and half of it for windows."""
+    plans = _rows(sweep, planner)
+    return base_bytes + planner.program.own_bytes + _tiled(plans) + _each(sweep, plans) <= memory // 2
+
+
 def blocks(sweep: Sweep, planner: Planner, base_bytes: int, memory: int | None) -> Blocks:
-    """The split that costs least and keeps a limit of memory, the base included.
+    """The split that costs least and keeps a limit of memory: of windows, of `base_bytes` and of weights of its own.
 
     Raises:
         ValueError: not even one position at a time fits.
     """
-    device, item = sweep.x.device, sweep.x.element_size()
+    device = sweep.x.device
     row, lefts = _middle(sweep)
-    each = planner.plan(row, lefts).numbers * item
     if memory is None:
+        each = _each(sweep, [planner.plan(row, lefts)])
         limit = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_MEMORY
     else:
-        limit = memory - base_bytes
+        plans = _rows(sweep, planner)
+        each = _each(sweep, plans)
+        fixed = base_bytes + planner.program.own_bytes + _tiled(plans)
+        limit = memory - fixed
         if limit < each:
             raise ValueError(
-                f"memory={memory}: this network needs {base_bytes} bytes for the picture without a patch and {each} "
-                f"for one position, so at least {base_bytes + each}"
+                f"memory={memory}: this network needs {fixed} bytes for the picture without a patch and for weights, "
+                f"and {each} for one position, so at least {fixed + each}"
             )
     most = max(1, min(limit // max(1, each), GPU_BLOCK if device.type == "cuda" else CPU_BLOCK))
     columns = planner.split(row, lefts, most)
@@ -108,6 +126,18 @@ def _middle(sweep: Sweep) -> tuple[Span, Span]:
     return part(tops, range(len(sweep.tops) // 2, len(sweep.tops) // 2 + 1)), lefts
 
 
-def _macs(plans: list[Plan]) -> int:
-    """Multiply-adds for one position, on average."""
-    return sum(made.macs * made.columns for made in plans) // sum(made.columns for made in plans)
+def _rows(sweep: Sweep, planner: Planner) -> list[Plan]:
+    """The plans of all rows."""
+    tops, lefts = patches.spans(sweep)
+    return [planner.plan(part(tops, range(row, row + 1)), lefts) for row in range(len(sweep.tops))]
+
+
+def _each(sweep: Sweep, plans: list[Plan]) -> int:
+    """Bytes that one position takes at most."""
+    return max(made.numbers for made in plans) * sweep.x.element_size()
+
+
+def _tiled(plans: list[Plan]) -> int:
+    """Bytes of weights for Winograd's tiles, each kind once."""
+    kinds = {key: size for made in plans for key, size in made.tiled.items()}
+    return sum(kinds.values())

@@ -1,15 +1,16 @@
-"""Convolutions of stride 1 with fewer multiplications: Winograd's minimal filtering as plain matrix products.
+"""Convolutions of stride 1 with fewer multiplications: Winograd's minimal filtering, by products of matrices.
 
-Lavin & Gray, "Fast algorithms for convolutional neural networks", 2015. F(m, r) computes m outputs of a filter of r taps
-from t = m + r - 1 multiplications along an axis, so tiles of m x m outputs take t * t products of matrices (tiles,
+Lavin & Gray, "Fast algorithms for convolutional neural networks", 2015. F(m, r) computes m outputs of a filter of r
+taps from t = m + r - 1 multiplications along an axis, so tiles of m x m outputs take t * t products of matrices (tiles,
 channels in) x (channels in, channels out). The transforms are made by Toom's and Cook's construction from a few small
 points, exactly, then rounded once.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +21,13 @@ _POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2),
 # the outputs of a tile along one axis that are tried, by the taps of the filter
 TILES = {3: (2, 3, 4), 5: (2, 3)}
 
-# what things cost beside a multiply-add of torch's direct convolution: a multiply-add of the large products and of the
-# small ones that transform, and reading or writing one number; measured on a CPU of today
-_LARGE, _SMALL, _MOVED = 1 / 0.85, 1 / 0.5, 13.0
+# bytes of tiles that are worked on at once: they are read again at once, but the weights, too, once for each lot
+IN_CACHE = 4 * 2**20
+
+# what things cost beside a multiply-add of torch's direct convolution, measured on a CPU of today: a multiply-add of
+# the large products and of the small ones that transform, moving one number of a window, laying out and reading one
+# number of the weights
+_LARGE, _SMALL, _MOVED, _LAID_OUT, _READ = 1 / 0.85, 1 / 0.5, 13.0, 50, 20
 
 
 class Winograd:
@@ -47,37 +52,63 @@ class Winograd:
         """(N, out, h, w) for padded maps (N, in, h + r - 1, w + r - 1), h and w whole multiples of the tile."""
         x = x.permute(0, 2, 3, 1)
         count, height, width, channels = x.shape
-        tile, side = self.tile, self.tile + self.taps - 1
+        tile, side, out = self.tile, self.tile + self.taps - 1, self.weight.shape[2]
         down, across = (height - self.taps + 1) // tile, (width - self.taps + 1) // tile
-        sample, row, column, channel = x.stride()
-        cut = x.new_empty(side, side, count, down, across, channels)
-        cut.copy_(
-            x.as_strided(cut.shape, (row, column, sample, tile * row, tile * column, channel), x.storage_offset())
-        )
-        spread = torch.mm(self.spread, cut.view(side * side, -1)).view(side * side, -1, channels)
-        products = torch.bmm(spread, self.weight)
-        out = products.shape[2]
-        collected = torch.mm(self.collect, products.view(side * side, -1)).view(tile, tile, count, down, across, out)
         laid = x.new_empty(count, down, tile, across, tile, out)
-        torch.add(collected.permute(2, 3, 0, 4, 1, 5), self.bias, out=laid)
+        each = down * across * (2 * channels + out) * side * side * x.element_size()
+        at_once = max(1, min(count, max(IN_CACHE, self.weight.nbytes) // each))
+        room = [x.new_empty(side * side, at_once * down * across * n) for n in (channels, channels, out, out)]
+        for first in range(0, count, at_once):
+            part = x[first : first + at_once]
+            tiles = len(part) * down * across
+            cut, spread, products, collected = (r.view(-1)[: len(r) * r.shape[1] * len(part) // at_once] for r in room)
+            sample, row, column, channel = part.stride()
+            strides = (row, column, sample, tile * row, tile * column, channel)
+            cut = cut.view(side, side, len(part), down, across, channels)
+            cut.copy_(part.as_strided(cut.shape, strides, part.storage_offset()))
+            spread, products = spread.view(side * side, -1), products.view(side * side, tiles, out)
+            torch.mm(self.spread, cut.view(side * side, -1), out=spread)
+            torch.bmm(spread.view(side * side, tiles, channels), self.weight, out=products)
+            collected = collected[: tile * tile * tiles * out].view(tile * tile, -1)
+            torch.mm(self.collect, products.view(side * side, -1), out=collected)
+            turned = collected.view(tile, tile, len(part), down, across, out).permute(2, 3, 0, 4, 1, 5)
+            torch.add(turned, self.bias, out=laid[first : first + at_once])
         return laid.view(count, down * tile, across * tile, out).permute(0, 3, 1, 2)
 
 
-def best_tile(channels: int, out: int, taps: int, height: int, width: int) -> tuple[int, int]:
-    """The tile that costs least for windows of this size, 0 for the direct convolution, and what it costs.
+@dataclass(frozen=True)
+class Way:
+    """A way to compute a convolution: by tiles of this side, or directly (0).
 
-    In multiply-adds of the direct convolution, for one window.
+    Attributes:
+        tile: the side.
+        cost: for one window, in the time of multiply-adds of a direct convolution.
+        start: for reading the weights, whatever the number of windows.
     """
-    options = [(height * width * taps * taps * channels * out, 0)]
+
+    tile: int
+    cost: int
+    start: int
+
+
+@lru_cache(4096)
+def best_way(channels: int, out: int, taps: int, height: int, width: int, count: int) -> Way:
+    """What costs least for `count` windows of this size."""
+    weights = taps * taps * channels * out
+    ways = [direct(weights, height, width)]
     for tile in TILES.get(taps, ()):
         side = (tile + taps - 1) ** 2
         tiles = -(-height // tile) * -(-width // tile)
         products = side * channels * out * _LARGE
         transforms = side * (side * channels + tile * tile * out) * _SMALL
         moved = (3 * side * channels + 2 * (side + tile * tile) * out) * _MOVED
-        options.append((round(tiles * (products + transforms + moved)), tile))
-    cost, tile = min(options)
-    return tile, cost
+        ways.append(Way(tile, round(tiles * (products + transforms + moved)), _READ * side * channels * out))
+    return min(ways, key=lambda way: count * way.cost + way.start)
+
+
+def direct(weights: int, height: int, width: int) -> Way:
+    """Torch's own convolution, with so many numbers of weights."""
+    return Way(0, height * width * weights, _LAID_OUT * weights)
 
 
 def numbers(channels: int, out: int, taps: int, tile: int, height: int, width: int) -> int:
