@@ -301,8 +301,10 @@ def _common_axes(call: Recorded) -> tuple[int, int] | None:
         return None
     axes = found.pop()
     sizes = tuple(call.shape[axis] for axis in axes)
-    # one of the maps must be as large as the output, else it is a map of something else
-    return axes if any(value.axes == axes and value.lengths == sizes for value in call.read) else None
+    # a map as large as the output, or one number for all of its cells; a single row or column has windows of its own
+    fits = [value.axes == axes and value.lengths == sizes for value in call.read]
+    same = [all(value.shape[axis] == 1 for axis in axes) for value in call.read]
+    return axes if any(fits) and all(f or s for f, s in zip(fits, same, strict=True)) else None
 
 
 def _same_rank(call: Recorded) -> bool:

@@ -72,8 +72,9 @@ class Recorded:
         slots = {ref: Slot(number) for number, ref in enumerate(self.refs)}
         args = _replaced(self.node.args, slots)
         kwargs = {name: _replaced(value, slots) for name, value in self.node.kwargs.items()}
-        func, output, several = self.node.func, self.output, len(self.node.shapes) > 1
-        if not kwargs and not several:
+        func, output = self.node.func, self.output
+        alone = [str(returned.type) for returned in func._schema.returns] == ["Tensor"]
+        if not kwargs and alone:
             if args == (Slot(0),):
                 return lambda tensors: func(tensors[0])
             return lambda tensors: func(*fill_in(args, tensors))
