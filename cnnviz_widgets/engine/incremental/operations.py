@@ -57,6 +57,7 @@ class Operation:
         value: what comes out.
         macs: multiply-adds for one picture.
         constants: the tensors of weights that it holds, for counting memory.
+        layer: the layer whose output it makes; "" where it is no layer's last operation.
         fresh: whether what comes out is memory of its own, and so may be overwritten by whoever reads it last.
     """
 
@@ -65,12 +66,16 @@ class Operation:
     value: Value
     macs: int = 0
     constants: tuple[Tensor, ...] = ()
+    layer: str = ""
     fresh: bool = True
 
     @cached_property
     def weights(self) -> int:
         """How many numbers of weights it reads."""
         return sum(tensor.numel() for tensor in self.constants)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.layer})" if self.layer else self.name
 
     def whole(self, tensors: Sequence[Tensor]) -> Tensor:
         """The output for whole inputs (N, ...)."""

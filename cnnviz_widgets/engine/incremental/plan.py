@@ -15,7 +15,7 @@ from cnnviz_widgets.engine.incremental.winograd import Way
 from cnnviz_widgets.engine.incremental.winograd import numbers as scratch
 
 # from this share of a map on, its rest is computed too: that costs less than putting it in place
-NEARLY_WHOLE = 0.9
+NEARLY_WHOLE = 0.85
 # what starting an operation costs, and reading one number of its weights, in multiply-adds
 STARTING, READING = 2_000_000, 20
 
@@ -142,7 +142,7 @@ class _Planner:
             most = max(most, held + self._scratch(step))
             held -= sum(sizes.pop(freed) for freed in step.frees)
             if not step.windows and any(self._is_window(n) for n in operation.inputs):
-                stops.append(operation.name)
+                stops.append(str(operation))
         return Plan(
             program=self.program,
             rows=self.y.count,

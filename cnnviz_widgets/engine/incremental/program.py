@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
@@ -69,6 +69,7 @@ def program(tape: Tape, want: Want, like: Tensor, axes: tuple[int, ...] | None =
     picture = Value(tape.shape, (2, 3))
     values, operations = [picture], list[Operation]()
     numbers = {Ref(-1): 0}
+    layers = {ref: name for name, ref in reversed(tape.layers.items()) if "#" not in name}
 
     def emit(operation: Operation) -> int:
         operations.append(operation)
@@ -79,7 +80,8 @@ def program(tape: Tape, want: Want, like: Tensor, axes: tuple[int, ...] | None =
         for output in range(len(node.shapes)):
             call = Recorded(node, output, numbers, values, emit, like)
             same = node.op in _IDENTITY and len(call.refs) == 1
-            numbers[Ref(place, output)] = call.inputs[0] if same else emit(_recognised(call))
+            ref = Ref(place, output)
+            numbers[ref] = call.inputs[0] if same else emit(replace(_recognised(call), layer=layers.get(ref, "")))
     wanted = tape.layers[want.layer] if isinstance(want, Unit) else tape.output
     end = numbers[wanted]
     if isinstance(want, Unit):
