@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cnnviz_widgets.engine.incremental.local import swapped
 from cnnviz_widgets.engine.incremental.operations import Batched, Flat, Linear, Looped, Operation, Value
 from cnnviz_widgets.engine.incremental.recorded import Recorded
 from cnnviz_widgets.engine.incremental.rules import POINTWISE
@@ -141,7 +142,9 @@ def _by_sample(call: Recorded) -> bool:
         return same and constants and len(call.shape) == len(call.read[0].shape)
     if name in ("permute", "transpose", "swapaxes", "swapdims"):
         count = len(call.shape)
-        return args["dims"][0] % count == 0 if "dims" in args else 0 not in (args["dim0"] % count, args["dim1"] % count)
+        if "dims" in args:
+            return args["dims"][0] % count == 0
+        return 0 not in swapped(args, count)
     if name in _ALONG:
         dims = args.get("dim", args.get("dims", args.get("start_dim", 0)))
         dims = list(dims) if isinstance(dims, (list, tuple)) else [dims]

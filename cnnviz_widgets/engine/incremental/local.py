@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,13 +190,19 @@ def permuted(call: Recorded) -> Operation | None:
     if "dims" in args:
         order = [dim % count for dim in args["dims"]]
     else:
-        one, other = args["dim0"] % count, args["dim1"] % count
+        one, other = swapped(args, count)
         order = list(range(count))
         order[one], order[other] = other, one
     if order[0] != 0:
         return None
     axes = (order.index(value.axes[0]), order.index(value.axes[1]))
     return _view(call, axes, lambda tensors: tensors[0].permute(order))
+
+
+def swapped(args: Mapping[str, Any], count: int) -> tuple[int, int]:
+    """The two axes of a transpose, which swapaxes calls by another name."""
+    name = "dim" if "dim0" in args else "axis"
+    return args[f"{name}0"] % count, args[f"{name}1"] % count
 
 
 def taken(call: Recorded) -> Operation | None:
