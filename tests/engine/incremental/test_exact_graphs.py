@@ -126,6 +126,12 @@ ONCE_WRONG = {
     "a product of matrices with a constant": nn.Sequential(
         nn.Conv2d(3, 4, 3), Do(lambda x: torch.bmm(CONSTANT.expand(len(x), -1, -1), x.flatten(2)).mean(2))
     ),
+    "axes swapped and swapped back": nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        Do(lambda x: x.swapaxes(1, 3).relu().swapaxes(-1, 1)),
+        Do(lambda x: x.flip(2).swapaxes(1, 2)),
+        Do(lambda x: x.mean((1, 3))),
+    ),
     "a linear layer on cells, flattened": nn.Sequential(
         nn.Conv2d(3, 4, 3), Do(lambda x: x.flatten(2).transpose(1, 2)[:, ::40]), nn.Linear(4, 2), nn.Flatten()
     ),
