@@ -27,7 +27,7 @@ IN_CACHE = 4 * 2**20
 # what things cost beside a multiply-add of torch's direct convolution, measured on a CPU of today: a multiply-add of
 # the large products and of the small ones that transform, moving one number of a window, laying out and reading one
 # number of the weights
-_LARGE, _SMALL, _MOVED, _LAID_OUT, _READ = 1 / 0.85, 1 / 0.5, 13.0, 50, 20
+_LARGE, _SMALL, _MOVED, _LAID_OUT, _READ = 1 / 0.85, 1 / 0.65, 13.0, 50, 20
 
 
 class Winograd:
