@@ -20,8 +20,8 @@ TOLERANCE = 1e-9  # of the spread over positions
 # the picture's height and width, as small as the network makes sense on
 ZOO: dict[str, tuple[int, int]] = {
     "alexnet": (223, 226),
-    "vgg11": (64, 75),
-    "vgg16": (64, 75),
+    "vgg11": (48, 59),
+    "vgg16": (48, 59),
     "squeezenet1_0": (96, 109),
     "squeezenet1_1": (96, 109),
     "googlenet": (96, 107),
@@ -74,10 +74,10 @@ def test_a_sweep_of_squeezenet_with_its_real_weights_is_what_the_whole_network_g
 UNITS = {
     "squeezenet1_1": [
         Unit("features.0", 5),
-        Unit("features.1", 9),  # an in-place rectifier
-        Unit("features.1", 9, 22, 21),
+        Unit("features.1", 5),  # an in-place rectifier
+        Unit("features.1", 10, 22, 21),
         Unit("features.2", 3),  # ceil_mode
-        Unit("features.4.expand3x3_activation", 30, 5, 5),
+        Unit("features.4.expand3x3_activation", 0, 11, 11),
         Unit("classifier.1", 11),
     ],
     "resnet18": [
@@ -150,8 +150,9 @@ def zoo(name: str) -> Engine:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=20, **options)
-    if name.startswith("vgg"):  # a hundred million weights that multiply whole maps show nothing that fewer do not
-        net.classifier = nn.Sequential(nn.Linear(512 * 7 * 7, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, 20))
+    if name == "alexnet" or name.startswith("vgg"):  # millions of weights for whole maps show nothing that few do not
+        inputs = 256 * 6 * 6 if name == "alexnet" else 512 * 7 * 7
+        net.classifier = nn.Sequential(nn.Linear(inputs, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, 20))
     return engine_of(lively(net))
 
 
