@@ -21,25 +21,26 @@ MIB = 2**20
 
 def print_memory(engines: Mapping[str, Callable[[], Engine]]) -> None:
     """For each network a map without a limit, and with limits that leave a half and a tenth for the windows."""
-    print("| network | limit, MiB | at once | bare picture, MiB | windows, MiB | stated, MiB | measured, MiB |")
-    print(f"|{'---|' * 7}", flush=True)
+    print("| network | limit | at once | weights | bare picture | windows | picture and windows | measured |")
+    print(f"|{'---|' * 8}", flush=True)
     for name, make in engines.items():
-        base, windows = print_row(name, make(), None)
+        lasting, windows = print_row(name, make(), None)
         for share in (0.5, 0.1):
-            print_row(name, make(), base + int(windows * share))
+            print_row(name, make(), lasting + int(windows * share))
 
 
 def print_row(name: str, engine: Engine, limit: int | None) -> tuple[int, int]:
-    """One line of the table; the bytes that are stated, for the bare picture and for windows."""
+    """One line of the table, in MiB; the bytes that are stated, for what stays and for windows."""
     known, new = islice(pictures(), 2)
-    occlusion(engine, known, TARGET, PATCH, 64, memory=limit)  # the tape, the weights' copies
+    occlusion(engine, known, TARGET, PATCH, 64, memory=limit)  # the tape and the weights, once for all pictures
     most = peak(engine, partial(occlusion, engine, new, TARGET, PATCH, STRIDE, memory=limit))
     report = engine.incremental.report()
-    sizes = (report.base_bytes, report.block_bytes, report.base_bytes + report.block_bytes, most)
+    base, windows = report.base_bytes, report.block_bytes
+    sizes = (report.weights_bytes, base, windows, base + windows, most)
     cells = (name, "none" if limit is None else f"{limit / MIB:.0f}", str(report.block))
     print(f"| {' | '.join((*cells, *(f'{size / MIB:.0f}' for size in sizes)))} |", flush=True)
     gc.collect()
-    return report.base_bytes, report.block_bytes
+    return report.weights_bytes + base, windows
 
 
 def peak(engine: Engine, call: Callable[[], object]) -> int:
