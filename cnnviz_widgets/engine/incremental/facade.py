@@ -53,6 +53,7 @@ class Incremental:
                 activation, without one the total response of its feature map (Zeiler & Fergus 2013, figure 7b).
             memory: bytes that all of it may take: activations, those of the picture without a patch included, and
                 weights in another form. 512 MiB of windows on a CPU when left out, on a GPU half of what is free.
+                (The very first call, which follows one pass of the network, holds what that puts out for a moment.)
 
         Raises:
             ValueError: `memory` is less than one position takes; the message says how much that is.

@@ -28,7 +28,7 @@ class Sweep:
         mask: (h, w) True where the patch covers; None: everywhere.
 
     Raises:
-        ValueError: shapes that do not fit, a patch without extent.
+        ValueError: shapes that do not fit, a patch without extent, no place at all.
     """
 
     x: Tensor
@@ -43,6 +43,8 @@ class Sweep:
             raise ValueError(f"x is one prepared picture (1, C, H, W), not {tuple(self.x.shape)}")
         if self.fill.shape != self.x.shape:
             raise ValueError(f"fill is {tuple(self.fill.shape)}; wanted the shape of x, {tuple(self.x.shape)}")
+        if not (len(self.tops) and len(self.lefts)):
+            raise ValueError(f"{len(self.tops)} rows and {len(self.lefts)} columns: a sweep has one place or more")
         if min(self.size) < 1:
             raise ValueError(f"a patch of {self.size[0]} x {self.size[1]} pixels covers nothing")
         if self.mask is not None and self.mask.shape != tuple(self.size):
