@@ -32,7 +32,7 @@ def print_memory(engines: Mapping[str, Callable[[], Engine]]) -> None:
 def print_row(name: str, engine: Engine, limit: int | None) -> tuple[int, int]:
     """One line of the table, in MiB; the bytes that are stated, for what stays and for windows."""
     known, new = islice(pictures(), 2)
-    occlusion(engine, known, TARGET, PATCH, 64, memory=limit)  # the tape and the weights, once for all pictures
+    occlusion(engine, known, TARGET, PATCH, STRIDE, memory=limit)  # the tape and the weights, once for all pictures
     most = peak(engine, partial(occlusion, engine, new, TARGET, PATCH, STRIDE, memory=limit))
     report = engine.incremental.report()
     base, windows = report.base_bytes, report.block_bytes
