@@ -421,14 +421,28 @@ class Engine:
         """
         return self.cache.get(self.state, key, compute)
 
+    def learn(self, x: Tensor, scores: Tensor) -> None:
+        """Remember the scores (1, classes) that a pass elsewhere gave for a prepared picture; saves a pass of our own.
+
+        Raises:
+            ValueError: not as many as there are names of classes.
+        """
+        self._check_count(scores)
+        self.remember(("scores", key_of(x)), lambda: scores)
+        self.remember(("classes",), lambda: scores.shape[1])
+
     # --- batches and memory -------------------------------------------------------------------------------------------
 
     def batch_size(self, x: Tensor) -> int:
         """How many inputs like `x` go through the network at once."""
-        if self._batch_size is None:
-            values = sum(int(np.prod(row.shape)) * row.calls for row in self.layers_for(x).values() if row.shape)
-            return devices.default_batch(self.device, 4 * values * self.dtype.itemsize)
-        return self._batch_size
+        if self._batch_size is not None:
+            return self._batch_size
+
+        def bytes_for_one() -> int:
+            rows = self.layers_for(x).values()
+            return 4 * sum(int(np.prod(row.shape)) * row.calls for row in rows if row.shape) * self.dtype.itemsize
+
+        return devices.default_batch(self.device, bytes_for_one)
 
     def in_batches(self, items: Tensor, compute: Callable[[Tensor], T], like: Tensor | None = None) -> list[T]:
         """`compute` on parts of `items` (N, ...) that fit in memory; what it gave, part by part.
@@ -502,10 +516,13 @@ class Engine:
 
     def _named(self, kept: Run) -> Run:
         """A run whose scores are as many as the names of classes, if names were given."""
-        count = kept.scores.shape[1]
+        self._check_count(kept.scores)
+        return kept
+
+    def _check_count(self, scores: Tensor) -> None:
+        count = scores.shape[1]
         if self._names is not None and count != len(self._names):
             raise ValueError(f"{len(self._names)} categories for a network of {count} outputs; give one name for each")
-        return kept
 
     def _tabulate(self, x: Tensor) -> Layers:
         checkpoint()

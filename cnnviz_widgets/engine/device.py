@@ -80,11 +80,12 @@ def lies_at(module: nn.Module, device: torch.device, dtype: torch.dtype) -> bool
     return places <= {device} and (floating or torch.float32) == dtype
 
 
-def default_batch(device: torch.device, bytes_for_one: int) -> int:
-    """How many pictures at once: few on a CPU, what half the free memory holds on a GPU."""
+def default_batch(device: torch.device, bytes_for_one: Callable[[], int]) -> int:
+    """How many pictures at once: few on a CPU, what half the free memory holds on a GPU (only there `bytes_for_one`,
+    which may take a pass of the network to find out, is asked)."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return max(1, min(GPU_BATCH, free // 2 // max(1, bytes_for_one)))
+        return max(1, min(GPU_BATCH, free // 2 // max(1, bytes_for_one())))
     return CPU_BATCH
 
 

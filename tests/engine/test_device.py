@@ -174,8 +174,8 @@ def test_a_gpu_gets_as_many_pictures_as_half_of_its_free_memory_holds(monkeypatc
     gpu = torch.device("cuda", 0)
     for free, at_once in [(1000, 5), (199, 1), (0, 1), (10**12, devices.GPU_BATCH)]:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10**13))
-        assert devices.default_batch(gpu, 100) == at_once
-    assert devices.default_batch(torch.device("cpu"), 10**15) == devices.CPU_BATCH
+        assert devices.default_batch(gpu, lambda: 100) == at_once
+    assert devices.default_batch(torch.device("cpu"), lambda: 10**15) == devices.CPU_BATCH
 
 
 # --- which device -----------------------------------------------------------------------------------------------------

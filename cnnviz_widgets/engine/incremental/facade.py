@@ -22,6 +22,7 @@ from cnnviz_widgets.engine.incremental.reading import layers_of, read
 from cnnviz_widgets.engine.incremental.report import Report
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
 from cnnviz_widgets.engine.incremental.tape import Tape, record
+from cnnviz_widgets.engine.jobs import checkpoint
 from cnnviz_widgets.results import Unit
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class Incremental:
                 self._report = split.report(engine.name, len(sweep), base.bytes)
                 found = sweeping.rows(sweep, planner, base, split)
         yield from found
+
+    def trace(self, x: Tensor) -> None:
+        """Follow one pass of the network on a prepared picture, once for each size; its scores are remembered.
+
+        Called first, it saves a pass to whoever then asks for the scores of that picture.
+        """
+        engine = self._own()
+        with engine.still():
+            self._tape(engine, x, engine.state)
 
     def base(self, x: Tensor, want: Want = None) -> Tensor:
         """The same (k,) for a prepared picture without a patch."""
@@ -138,8 +148,12 @@ class Incremental:
 
     def _tape(self, engine: Engine, x: Tensor, state: Hashable) -> Tape:
         def compute() -> Tape:
+            checkpoint()
             with exact(engine.device):
-                return record(engine._twin(), engine._laid_out(x))[0]
+                tape, values = record(engine._twin(), engine._laid_out(x))
+            if values:
+                engine.learn(x, values[tape.output.node][tape.output.output])
+            return tape
 
         return self._kept["tape"].get((state, tuple(x.shape)), compute)
 

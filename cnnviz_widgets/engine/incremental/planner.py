@@ -10,6 +10,9 @@ from cnnviz_widgets.engine.incremental.interval import Span
 from cnnviz_widgets.engine.incremental.plan import Plan, plan
 from cnnviz_widgets.engine.incremental.program import Program
 
+# positions from which on it pays to look for the best split
+WORTH_PLANNING = 256
+
 
 class Planner:
     """The plans of one program; the same positions, whatever the picture, get the same plan."""
@@ -20,19 +23,24 @@ class Planner:
         self.axis = lru_cache(512)(lambda number, patches: Axis(program, number, patches))
         self.plan = lru_cache(512)(lambda tops, lefts: plan(program, self.axis(0, tops), self.axis(1, lefts), tiled))
 
-    def split(self, row: Span, lefts: Span, most: int) -> list[range]:
+    def split(self, row: Span, lefts: Span, most: int, rows: int) -> list[range]:
         """The columns in parts: narrow windows cost less, but every part costs a start; none is larger than `most`.
 
         Args:
             row: a row of the sweep, by which costs are told.
             lefts: all its columns.
             most: positions at once.
+            rows: how many rows there are; planning has to pay for a few as well.
         """
         count = len(lefts.lo)
-        splits = [_split(count, parts) for parts in range(1, min(count, 8) + 1)]
-        # near the border windows are cut off, so narrower ones do there
-        splits += [_edges(count, edge) for edge in range(1, (count + 1) // 2)]
-        splits = [split for split in splits if max(map(len, split)) <= most] or [_split(count, -(-count // most))]
+        least = -(-count // most)
+        splits = [_split(count, least)]
+        if rows * count >= WORTH_PLANNING:
+            splits += [_split(count, least + more) for more in (1, 2, 3) if least + more <= count]
+            # near the border windows are cut off, so narrower ones do there
+            splits += [
+                _edges(count, edge) for edge in {count // 6, count // 4} if edge > 0 and count - 2 * edge <= most
+            ]
         return min(splits, key=lambda split: self._cost(row, lefts, split))
 
     def _cost(self, row: Span, lefts: Span, split: Sequence[range]) -> int:

@@ -94,7 +94,7 @@ def blocks(sweep: Sweep, planner: Planner, base_bytes: int, memory: int | None) 
                 f"and {each} for one position, so at least {fixed + each}"
             )
     most = max(1, min(limit // max(1, each), GPU_BLOCK if device.type == "cuda" else CPU_BLOCK))
-    columns = planner.split(row, lefts, most)
+    columns = planner.split(row, lefts, most, len(sweep.tops))
     largest = max(map(len, columns))
     rows = max(1, min(most // largest, len(sweep.tops))) if len(columns) == 1 else 1
     return Blocks(rows, columns, [planner.plan(row, part(lefts, each)) for each in columns], rows * largest * each)

@@ -28,6 +28,8 @@ IN_CACHE = 4 * 2**20
 # the large products and of the small ones that transform, moving one number of a window, laying out and reading one
 # number of the weights
 _LARGE, _SMALL, _MOVED, _LAID_OUT, _READ = 1 / 0.85, 1 / 0.65, 13.0, 50, 20
+# tiles suffer more where others use the machine, so they have to promise something
+_WORTHWHILE = 1.2
 
 
 class Winograd:
@@ -103,7 +105,7 @@ def best_way(channels: int, out: int, taps: int, height: int, width: int, count:
         transforms = side * (side * channels + tile * tile * out) * _SMALL
         moved = (3 * side * channels + 2 * (side + tile * tile) * out) * _MOVED
         ways.append(Way(tile, round(tiles * (products + transforms + moved)), _READ * side * channels * out))
-    return min(ways, key=lambda way: count * way.cost + way.start)
+    return min(ways, key=lambda way: (count * way.cost + way.start) * (_WORTHWHILE if way.tile else 1))
 
 
 def direct(weights: int, height: int, width: int) -> Way:
