@@ -20,7 +20,7 @@ from cnnviz_widgets.data import ImageLike, as_picture
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.cache import Cache, key_of, state_of
-from cnnviz_widgets.engine.capture import Run, measure, run
+from cnnviz_widgets.engine.capture import Run, measure, run, scores_of
 from cnnviz_widgets.engine.incremental import Incremental
 from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
 from cnnviz_widgets.engine.last_maps import find_last_maps
@@ -319,6 +319,25 @@ class Engine:
         checkpoint()
         with torch.inference_mode(), devices.exact(self.device):
             return self._named(run(self._twin(), self._laid_out(x), outputs, inputs))
+
+    def scorer(self) -> Callable[[Tensor], Tensor]:
+        """What gives the scores (N, classes) of prepared inputs, for many calls in a row while nothing is trained.
+
+        As `run(x).scores`, but one stand-in serves all calls, and its filters are laid out as its maps are.
+        """
+        twin = self._twin()
+        if self.dtype != torch.float64:
+            for module in twin.modules():
+                filters = {name: w for name, w in module._parameters.items() if w is not None and w.ndim == 4}
+                for name, weight in filters.items():
+                    module._parameters[name] = weight.contiguous(memory_format=torch.channels_last)  # type: ignore[assignment]
+
+        def scores(x: Tensor) -> Tensor:
+            checkpoint()
+            with torch.inference_mode(), devices.exact(self.device):
+                return scores_of(twin(self._laid_out(x).clone()))
+
+        return scores
 
     def last_maps(self, x: Tensor, before: str | None = None) -> str:
         """The name of the last layer that still has a spatial extent, found by running the network on `x`.

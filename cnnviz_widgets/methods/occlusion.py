@@ -135,7 +135,7 @@ def occlusion_rows(
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     occluder = Occluder.of(engine, image, patch, fill, shape)
-    engine.incremental.trace(occluder.x)
+    engine.incremental.base(occluder.x)  # first, for the pass that it makes serves all that follows
     question = _Question(
         occluder,
         *occluder.grid(stride),

@@ -15,6 +15,7 @@ from cnnviz_widgets.engine.cache import key_of
 from cnnviz_widgets.engine.device import exact
 from cnnviz_widgets.engine.incremental import plain, sweeping
 from cnnviz_widgets.engine.incremental.base import Base
+from cnnviz_widgets.engine.incremental.glance import Glance, glance
 from cnnviz_widgets.engine.incremental.planner import Planner
 from cnnviz_widgets.engine.incremental.program import Program, program
 from cnnviz_widgets.engine.incremental.reach import Reach, reach
@@ -42,7 +43,9 @@ class Incremental:
     def __init__(self, engine: Engine) -> None:
         """Belong to `engine`, which is not kept alive."""
         self._engine = weakref.ref(engine)
-        self._kept: dict[str, _Shelf] = {"tape": _Shelf(2), "planner": _Shelf(4), "base": _Shelf(3)}
+        rooms = {"glance": 2, "tape": 2, "planner": 4, "base": 3}
+        self._kept = {kind: _Shelf(room) for kind, room in rooms.items()}
+        self._asked: tuple[Hashable, int] = (None, 0)  # places so far, of which network and size of picture
         self._report: Report | None = None
 
     def rows(self, sweep: Sweep, want: Want = None, *, memory: int | None = None) -> Iterator[Tensor]:
@@ -62,8 +65,7 @@ class Incremental:
         engine = self._own()
         with engine.still():
             state = engine.state
-            tape = self._tape(engine, sweep.x, state)
-            why, planner = tape.why_not, None
+            why, planner = self._why_not(engine, sweep, state), None
             if not why:
                 planner = self._planner(engine, sweep.x, want, state)
                 why = sweeping.why_not(sweep, planner)
@@ -80,21 +82,14 @@ class Incremental:
                 found = sweeping.rows(sweep, planner, base, split)
         yield from found
 
-    def trace(self, x: Tensor) -> None:
-        """Follow one pass of the network on a prepared picture, once for each size; its scores are remembered.
-
-        Called first, it saves a pass to whoever then asks for the scores of that picture.
-        """
-        engine = self._own()
-        with engine.still():
-            self._tape(engine, x, engine.state)
-
     def base(self, x: Tensor, want: Want = None) -> Tensor:
         """The same (k,) for a prepared picture without a patch."""
         engine = self._own()
         if isinstance(want, Unit):
             return read(engine.run(x, layers_of(want)), want, engine.layers_for(x)[want.layer].axes)[0].cpu()
-        scores = engine._single_scores(x)[0].cpu()
+        with engine.still():
+            self._glance(engine, x, engine.state)
+            scores = engine._single_scores(x)[0].cpu()
         return scores if want is None else scores[list(want)]
 
     def reach(self, sweep: Sweep, layers: Sequence[str]) -> dict[str, Reach]:
@@ -146,14 +141,36 @@ class Incremental:
             raise RuntimeError("the engine that this belonged to is gone; keep it in a variable")
         return engine
 
+    def _why_not(self, engine: Engine, sweep: Sweep, state: Hashable) -> str:
+        """Why the network cannot be followed, or need not be; "" where it is.
+
+        Places that were asked for one by one, as a hand drags a patch, add up: in the end following pays.
+        """
+        key = (state, tuple(sweep.x.shape))
+        if key not in self._kept["tape"]:
+            self._asked = (key, len(sweep) + (self._asked[1] if self._asked[0] == key else 0))
+            why = self._glance(engine, sweep.x, state).why_not(self._asked[1])
+            if why:
+                return why
+        return self._tape(engine, sweep.x, state).why_not
+
+    def _glance(self, engine: Engine, x: Tensor, state: Hashable) -> Glance:
+        """A first look at the network, once for each size of picture; the scores of this one are remembered."""
+
+        def compute() -> Glance:
+            checkpoint()
+            with exact(engine.device):
+                found = glance(engine._twin(), engine._laid_out(x))
+            engine.learn(x, found.scores)
+            return found
+
+        return self._kept["glance"].get((state, tuple(x.shape)), compute)
+
     def _tape(self, engine: Engine, x: Tensor, state: Hashable) -> Tape:
         def compute() -> Tape:
             checkpoint()
             with exact(engine.device):
-                tape, values = record(engine._twin(), engine._laid_out(x))
-            if values:
-                engine.learn(x, values[tape.output.node][tape.output.output])
-            return tape
+                return record(engine._twin(), engine._laid_out(x))[0]
 
         return self._kept["tape"].get((state, tuple(x.shape)), compute)
 
@@ -182,6 +199,9 @@ class _Shelf:
         self._room = room
         self._things: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._things
 
     def get(self, key: Hashable, make: Callable[[], T], keep: object = None) -> T:
         """The thing of that key, made when it is not there; `keep` lives as long as it."""

@@ -26,7 +26,7 @@ def windows(sweep: Sweep, stretch: Stretch | None) -> Tensor:
     Position by position, row by row.
     """
     if stretch is None:
-        return torch.cat([sweep.pictures(top, sweep.lefts) for top in sweep.tops])
+        return sweep.covered([(top, left) for top in sweep.tops for left in sweep.lefts])
     x, fill = sweep.x, sweep.fill
     tops, lefts = spans(sweep)
     height, width = stretch.size

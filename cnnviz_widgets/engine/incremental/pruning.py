@@ -44,11 +44,24 @@ def folded(operations: Sequence[Operation], end: int) -> Made:
             scale, shift = operation.affine()
             weight = (before.weight.double() * scale[:, None, None, None]).to(before.weight)
             bias = shift if before.bias is None else before.bias.double() * scale + shift
-            own = before.own_bytes + weight.nbytes
-            made[source - 1] = replace(before, weight=weight, bias=bias.to(weight), constants=(weight,), own_bytes=own)
+            made[source - 1] = replace(
+                before, weight=weight, bias=bias.to(weight), constants=(weight,), own_bytes=weight.nbytes
+            )
             numbers[number] = source
     made = [_reading(operation, dict(enumerate(numbers))) for operation in made]
     return needed(made, numbers[end])
+
+
+def laid_out(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Filters in memory as the maps are, channels innermost: else they would be turned for every block."""
+    return tuple(_laid_out(one) if isinstance(one, Convolution) else one for one in operations)
+
+
+def _laid_out(operation: Convolution) -> Convolution:
+    weight = operation.weight.contiguous(memory_format=torch.channels_last)
+    if operation.weight.dtype == torch.float64 or weight is operation.weight:
+        return operation
+    return replace(operation, weight=weight, constants=(weight,), own_bytes=weight.nbytes)
 
 
 def narrowed(operations: Sequence[Operation], end: int, classes: tuple[int, ...]) -> Made:

@@ -64,9 +64,13 @@ class Sweep:
 
     def pictures(self, top: int, lefts: Sequence[int]) -> Tensor:
         """(n, C, H, W): the picture with the patch at each of these places of one row."""
-        out = self.x.repeat(len(lefts), 1, 1, 1)
-        for number, left in enumerate(lefts):
-            self._cover(out[number], top, left)
+        return self.covered([(top, left) for left in lefts])
+
+    def covered(self, places: Sequence[tuple[int, int]]) -> Tensor:
+        """(n, C, H, W): the picture with the patch at each of these places (top, left)."""
+        out = self.x.repeat(len(places), 1, 1, 1)
+        for picture, (top, left) in zip(out, places, strict=True):
+            self._cover(picture, top, left)
         return out
 
     def _cover(self, picture: Tensor, top: int, left: int) -> None:
