@@ -47,10 +47,8 @@ class OcclusionScreen:
         height, width = occluder.size
         new = self._under is None
         self._under, self.map = occluder, None  # the canvas takes the map of another patch away
-        self._canvas.show_picture(occluder.picture, occluder.fill_picture)
         patch = {"h": height, "w": width, "round": round_}
-        if self._canvas.patch != patch:
-            self._canvas.patch = patch
+        self._canvas.show_picture(occluder.picture, occluder.fill_picture, patch)
         if new:
             said = scene.predictions
             self._canvas.show_base(

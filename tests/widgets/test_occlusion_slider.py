@@ -183,6 +183,14 @@ def test_every_view_of_a_sweep_equals_the_function(
     assert whole(slider).base == pytest.approx(activity.base, abs=1e-4) and whole(slider).layer == "features.2"
 
 
+def test_a_place_chosen_before_the_picture_was_looked_at_is_kept(engine: Engine, picture: Image.Image) -> None:
+    slider = OcclusionSlider(engine, picture, patch=12, stride=8)
+    slider.place = (4, 6)
+    slider.wait(60)
+    assert slider.place == (4, 6)
+    assert (slider.canvas.place, slider.canvas.patch["h"]) == ({"y": 4, "x": 6}, 12)
+
+
 def test_a_class_is_never_compared_with_itself(slider: OcclusionSlider) -> None:
     first, second = (slider.predictions.names[n] for n in (0, 1))
     slider.view, slider.against = "comparison", first
