@@ -19,7 +19,7 @@ from cnnviz_widgets.engine.incremental.glance import Glance, glance
 from cnnviz_widgets.engine.incremental.planner import Planner
 from cnnviz_widgets.engine.incremental.program import Program, program
 from cnnviz_widgets.engine.incremental.reach import Reach, reach
-from cnnviz_widgets.engine.incremental.reading import layers_of, read
+from cnnviz_widgets.engine.incremental.reading import activity
 from cnnviz_widgets.engine.incremental.report import Report
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
 from cnnviz_widgets.engine.incremental.tape import Tape, record
@@ -86,7 +86,7 @@ class Incremental:
         """The same (k,) for a prepared picture without a patch."""
         engine = self._own()
         if isinstance(want, Unit):
-            return read(engine.run(x, layers_of(want)), want, engine.layers_for(x)[want.layer].axes)[0].cpu()
+            return activity(engine, x, want, engine.layers_for(x)[want.layer].axes)[0].cpu()
         with engine.still():
             self._glance(engine, x, engine.state)
             scores = engine._single_scores(x)[0].cpu()
@@ -197,21 +197,21 @@ class _Shelf:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._things: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
+        self._things: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._things
 
-    def get(self, key: Hashable, make: Callable[[], T], keep: object = None) -> T:
-        """The thing of that key, made when it is not there; `keep` lives as long as it."""
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The thing of that key, made when it is not there."""
         with self._lock:
             if key in self._things:
                 self._things.move_to_end(key)
-                return self._things[key][0]
+                return self._things[key]
         thing = make()
         with self._lock:
-            self._things[key] = (thing, keep)
+            self._things[key] = thing
             while len(self._things) > self._room:
                 self._things.popitem(last=False)
         return thing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cnnviz_widgets.engine.incremental.reading import layers_of, read
+from cnnviz_widgets.engine.incremental.reading import activity
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
 from cnnviz_widgets.engine.jobs import progress
 from cnnviz_widgets.results import Unit
@@ -44,4 +44,4 @@ def _scores(engine: Engine, want: tuple[int, ...] | None) -> Callable[[Tensor], 
 
 def _activity(engine: Engine, want: Unit, x: Tensor) -> Callable[[Tensor], Tensor]:
     axes = engine.layers_for(x)[want.layer].axes
-    return lambda x: read(engine.run(x, layers_of(want)), want, axes)
+    return lambda x: activity(engine, x, want, axes)

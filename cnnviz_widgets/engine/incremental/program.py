@@ -53,7 +53,7 @@ class Program:
 
     @cached_property
     def own_bytes(self) -> int:
-        """Memory of weights that are not the network's own: those that batch norm became part of."""
+        """Memory of weights that are not the network's own: with batch norm in them, or laid out anew."""
         return sum(operation.own_bytes for operation in self.operations if isinstance(operation, Convolution))
 
 

@@ -1,4 +1,4 @@
-"""What is read off at each position: all class scores, some of them, or the activity of a feature map."""
+"""The activity of a feature map, or of one unit of it, as it is read off at each position."""
 
 from __future__ import annotations
 
@@ -6,26 +6,16 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cnnviz_widgets.engine.incremental.sweep import Want
 from cnnviz_widgets.results import Unit
 
 if TYPE_CHECKING:
-    from cnnviz_widgets.engine.capture import Run
+    from cnnviz_widgets.engine.core import Engine
 
 
-def layers_of(want: Want) -> tuple[str, ...]:
-    """The layers that must be kept to read `want`."""
-    return (want.layer,) if isinstance(want, Unit) else ()
-
-
-def read(run: Run, want: Want, axes: tuple[int, ...] | None) -> Tensor:
-    """(N, k) what is wanted of a run that kept `layers_of(want)`; `axes` put the layer's output as (N, C, h, w)."""
-    if want is None:
-        return run.scores
-    if isinstance(want, Unit):
-        output = run.outputs[want.layer]
-        return response(output.permute(*axes) if axes else output, want)
-    return run.scores[:, list(want)]
+def activity(engine: Engine, x: Tensor, unit: Unit, axes: tuple[int, ...] | None) -> Tensor:
+    """(N, 1) the response of a unit to prepared inputs; `axes` put its layer's output as (N, C, h, w)."""
+    output = engine.run(x, (unit.layer,)).outputs[unit.layer]
+    return response(output.permute(*axes) if axes else output, unit)
 
 
 def response(maps: Tensor, unit: Unit) -> Tensor:

@@ -14,10 +14,11 @@ class Report:
         positions: how many places of the patch.
         macs: multiply-adds of the whole network for one picture.
         computed: multiply-adds for one position, on average.
-        stops: operations before which windows had to be made whole maps; with "whole map" where a window had grown
-            to (nearly) all of its map.
+        stops: operations, with their layers, from which on maps are whole: they are not known to keep windows apart, or
+            the window had grown to (nearly) all of its map.
         base_bytes: memory of the activations of the picture without a patch.
-        weights_bytes: memory of weights that are not the network's own: with batch norm in them, or made for tiles.
+        weights_bytes: memory of weights that are not the network's own: with batch norm in them, laid out
+            anew, or made for tiles.
         block: positions at once.
         block_bytes: memory that these take at most.
         why_not: why every position ran through the whole network; "" where it did not.
