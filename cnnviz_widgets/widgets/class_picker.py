@@ -29,27 +29,8 @@ class ClassPicker(ipw.VBox):
         self._indices: list[int] = []
         self._chosen: int | None = None
         self._quiet = False
-        share, names = LinearScale(min=0.0, max=1.0), OrdinalScale(reverse=True)
-        self._bars = Bars(
-            x=[],
-            y=[],
-            scales={"x": names, "y": share},
-            orientation="horizontal",
-            colors=[OTHER],
-            color_mode="no_group",
-            padding=0.3,
-        )
-        self._bars.on_element_click(self._clicked)
-        self.figure = Figure(
-            marks=[self._bars],
-            axes=[
-                Axis(scale=names, orientation="vertical", grid_lines="none", tick_style={"font-size": "12px"}),
-                Axis(scale=share, tick_format=".0%", num_ticks=3, grid_lines="none"),
-            ],
-            fig_margin={"top": 2, "bottom": 26, "left": 178, "right": 16},
-            layout=ipw.Layout(width="340px", max_width="100%", height="170px"),
-            background_style={"fill-opacity": 0},
-        )
+        self._bars: Bars | None = None
+        self._frame = ipw.Box(layout=ipw.Layout(width="340px", max_width="100%", height="170px"))
         self.search = ipw.Combobox(
             placeholder="search all classes",
             description="Class",
@@ -58,7 +39,7 @@ class ClassPicker(ipw.VBox):
             style={"description_width": "60px"},
         )
         self.search.observe(self._searched, "value")
-        super().__init__([self.figure, self.search], layout=ipw.Layout(max_width="100%"))
+        super().__init__([self._frame, self.search], layout=ipw.Layout(max_width="100%"))
 
     def show(self, predictions: Predictions, categories: Sequence[str]) -> None:
         """Draw the bars of these predictions; `categories` is what the search looks through."""
@@ -69,9 +50,16 @@ class ClassPicker(ipw.VBox):
         names = list(predictions.names)
         # A name that stands for two classes would be one bar: the number tells them apart.
         labels = [f"{n} ({i})" if names.count(n) > 1 else n for n, i in zip(names, self._indices, strict=True)]
-        self._bars.scales["y"].max = min(1.0, max(0.05, max(shares)))
-        self._bars.x = [f"{_short(label)}  {share:.1%}" for label, share in zip(labels, shares, strict=True)]
-        self._bars.y = shares
+        texts = [f"{_short(label)}  {share:.1%}" for label, share in zip(labels, shares, strict=True)]
+        top = min(1.0, max(0.05, max(shares)))
+        if self._bars is None:
+            self._bars = _bars(texts, shares, top)
+            self._bars.on_element_click(self._clicked)
+            # Made with its data: bqplot stumbles over a scale that changes while its axis is being drawn.
+            self._frame.children = [_chart(self._bars)]
+        else:
+            self._bars.scales["y"].max = top
+            self._bars.x, self._bars.y = texts, shares
         self._paint()
 
     def mark(self, index: int | None, name: str) -> None:
@@ -88,7 +76,8 @@ class ClassPicker(ipw.VBox):
         self._paint()
 
     def _paint(self) -> None:
-        self._bars.colors = [CHOSEN if index == self._chosen else OTHER for index in self._indices] or [OTHER]
+        if self._bars is not None:
+            self._bars.colors = [CHOSEN if index == self._chosen else OTHER for index in self._indices]
 
     def _clicked(self, _bars: object, event: dict[str, Any]) -> None:
         place = event.get("data", {}).get("index")
@@ -98,6 +87,33 @@ class ClassPicker(ipw.VBox):
     def _searched(self, change: dict[str, Any]) -> None:
         if change["new"] and not self._quiet:
             self._pick(change["new"])
+
+
+def _bars(names: Sequence[str], shares: Sequence[float], top: float) -> Bars:
+    """A bar for each class, as long as its share of `top`."""
+    return Bars(
+        x=names,
+        y=shares,
+        scales={"x": OrdinalScale(reverse=True), "y": LinearScale(min=0.0, max=top)},
+        orientation="horizontal",
+        colors=[OTHER],
+        color_mode="no_group",
+        padding=0.3,
+    )
+
+
+def _chart(bars: Bars) -> Figure:
+    names, share = bars.scales["x"], bars.scales["y"]
+    return Figure(
+        marks=[bars],
+        axes=[
+            Axis(scale=names, orientation="vertical", grid_lines="none", tick_style={"font-size": "12px"}),
+            Axis(scale=share, tick_format=".0%", num_ticks=3, grid_lines="none"),
+        ],
+        fig_margin={"top": 2, "bottom": 26, "left": 178, "right": 16},
+        layout=ipw.Layout(width="100%", height="100%"),
+        background_style={"fill-opacity": 0},
+    )
 
 
 def _short(name: str, length: int = 20) -> str:
