@@ -109,7 +109,10 @@ class _Notes:
         self.parts += [tuple(state[name]) for name in _HOOKS if name in state]
         for group in (state["_parameters"], state["_buffers"], state["_modules"]):
             self.items(group)
-        self.items({name: value for name, value in state.items() if name not in _STANDARD})
+        for name, value in state.items():
+            if name not in _STANDARD:
+                self.parts.append(name)
+                self.value(value)
 
     def items(self, group: Mapping[Any, Any]) -> None:
         for name, value in group.items():
@@ -159,9 +162,11 @@ def _has_memory(tensor: Tensor) -> bool:
 
 def _lines(tensor: Tensor) -> list[Tensor]:
     """The elements along each axis, through the middle."""
-    middle = [size // 2 for size in tensor.shape]
-    axes = [axis for axis, size in enumerate(tensor.shape) if size > 1]
-    return [tensor[(*middle[:axis], slice(None), *middle[axis + 1 :])] for axis in axes] or [tensor.reshape(-1)]
+    axes = [(size, stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
+    first = tensor.storage_offset()
+    middle = first + sum(size // 2 * stride for size, stride in axes)
+    lines = [tensor.as_strided((size,), (stride,), middle - size // 2 * stride) for size, stride in axes]
+    return lines or [tensor.as_strided((1,), (1,), first)]
 
 
 def _bytes_in(value: Any) -> int:

@@ -320,22 +320,18 @@ class Engine:
         with torch.inference_mode(), devices.exact(self.device):
             return self._named(run(self._twin(), self._laid_out(x), outputs, inputs))
 
-    def scorer(self) -> Callable[[Tensor], Tensor]:
+    def scorer(self, twin: nn.Module | None = None) -> Callable[[Tensor], Tensor]:
         """What gives the scores (N, classes) of prepared inputs, for many calls in a row while nothing is trained.
 
-        As `run(x).scores`, but one stand-in serves all calls, and its filters are laid out as its maps are.
+        As `run(x).scores`, but one stand-in serves all calls: `twin`, of `_lasting_twin`, or a fresh one. A network
+        that writes into its input does so into what is given.
         """
-        twin = self._twin()
-        if self.dtype != torch.float64:
-            for module in twin.modules():
-                filters = {name: w for name, w in module._parameters.items() if w is not None and w.ndim == 4}
-                for name, weight in filters.items():
-                    module._parameters[name] = weight.contiguous(memory_format=torch.channels_last)  # type: ignore[assignment]
+        twin = self._lasting_twin() if twin is None else twin
 
         def scores(x: Tensor) -> Tensor:
             checkpoint()
             with torch.inference_mode(), devices.exact(self.device):
-                return scores_of(twin(self._laid_out(x).clone()))
+                return scores_of(twin(self._laid_out(x)))
 
         return scores
 
@@ -514,6 +510,16 @@ class Engine:
         if self._placement is None or devices.lies_at(self._network, self.device, self.dtype):
             return shadow(self._network)
         return shadow(self._network, self._placement.at(self.state))
+
+    def _lasting_twin(self) -> nn.Module:
+        """The stand-in for several runs: filters of its own, laid out as its maps are, which pays from the first on."""
+        twin = self._twin()
+        if self.dtype != torch.float64:
+            for module in twin.modules():
+                filters = {name: w for name, w in module._parameters.items() if w is not None and w.ndim == 4}
+                for name, weight in filters.items():
+                    module._parameters[name] = weight.contiguous(memory_format=torch.channels_last)  # type: ignore[assignment]
+        return twin
 
     def _laid_out(self, x: Tensor) -> Tensor:
         # Channels last is up to twice as fast for float32 convolutions; float64 has no such kernels.

@@ -76,9 +76,10 @@ def _copy(module: M, place: Place | None, seen: dict[int, Any]) -> M:
     twin = object.__new__(type(module))
     seen[id(module)] = twin
     state = dict(module.__dict__)
+    hooked = [name for name in _HOOKS if state.get(name)]
     for name in _HOOKS:
         if name in state:
-            state[name] = state[name].copy()
+            state[name] = state[name].copy() if name in hooked else type(state[name])()  # most are empty
     state["training"] = False
     state["_parameters"] = {name: _alias(value, place, seen) for name, value in module._parameters.items()}
     # A module of the user's own may write into its buffers during a forward pass (a counter, a running mean); the
@@ -95,8 +96,8 @@ def _copy(module: M, place: Place | None, seen: dict[int, Any]) -> M:
         del twin.__dict__[name]
     if "_orig_mod" in twin._modules:  # what torch.compile wrapped
         twin.__dict__["forward"] = twin._modules["_orig_mod"]
-    for name in _HOOKS:
-        hooks = twin.__dict__.get(name)
+    for name in hooked:
+        hooks = twin.__dict__[name]
         if isinstance(hooks, dict):
             hooks.update({key: _rebound(hook, place, seen) for key, hook in hooks.items()})
     return twin

@@ -64,9 +64,10 @@ def ours(engine: Engine, picture: Any, places: Places) -> NDArray[np.floating]:
     if places.rows is None:
         return occlusion(engine, picture, TARGET, PATCH, STRIDE).scores
     occluder = Occluder.of(engine, picture, PATCH)
-    engine.incremental.base(occluder.x, (TARGET,))
-    rows = engine.incremental.rows(occluder.sweep(places.tops, places.lefts), (TARGET,))
-    return torch.stack(list(rows))[..., 0].numpy()
+    with engine.still():
+        engine.incremental.base(occluder.x, (TARGET,))
+        rows = engine.incremental.rows(occluder.sweep(places.tops, places.lefts), (TARGET,))
+        return torch.stack(list(rows))[..., 0].numpy()
 
 
 def plain(net: nn.Module, engine: Engine, picture: Any, places: Places, batch: int) -> tuple[float, NDArray[Any]]:

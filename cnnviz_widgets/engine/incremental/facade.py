@@ -43,7 +43,7 @@ class Incremental:
     def __init__(self, engine: Engine) -> None:
         """Belong to `engine`, which is not kept alive."""
         self._engine = weakref.ref(engine)
-        rooms = {"glance": 2, "tape": 2, "planner": 4, "base": 3}
+        rooms = {"glance": 2, "twin": 1, "tape": 2, "planner": 4, "base": 3}
         self._kept = {kind: _Shelf(room) for kind, room in rooms.items()}
         self._asked: tuple[Hashable, int] = (None, 0)  # places so far, of which network and size of picture
         self._report: Report | None = None
@@ -69,9 +69,10 @@ class Incremental:
             if not why:
                 planner = self._planner(engine, sweep.x, want, state)
                 why = sweeping.why_not(sweep, planner)
+            twin = self._kept["twin"].take(state)  # for one sweep: what a network notes in its modules goes no further
             if why or planner is None:
                 self._report = Report.plain(engine.name, len(sweep), engine.batch_size(sweep.x), why)
-                found = plain.rows(engine, sweep, want)
+                found = plain.rows(engine, sweep, want, twin)
             else:
                 base = self._base(engine, sweep.x, planner.program, want, state)
                 if memory is not None and not sweeping.room_for_tiles(sweep, planner, base.bytes, memory):
@@ -159,9 +160,11 @@ class Incremental:
 
         def compute() -> Glance:
             checkpoint()
+            twin = engine._lasting_twin()
             with exact(engine.device):
-                found = glance(engine._twin(), engine._laid_out(x))
+                found = glance(twin, engine._laid_out(x))
             engine.learn(x, found.scores)
+            self._kept["twin"].get(state, lambda: twin)
             return found
 
         return self._kept["glance"].get((state, tuple(x.shape)), compute)
@@ -202,6 +205,11 @@ class _Shelf:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._things
+
+    def take(self, key: Hashable) -> Any:
+        """The thing of that key, which goes; None when it is not there."""
+        with self._lock:
+            return self._things.pop(key, None)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing of that key, made when it is not there."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnviz_widgets.engine.incremental.reading import activity
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
@@ -17,28 +18,36 @@ if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
 
 
-def rows(engine: Engine, sweep: Sweep, want: Want) -> Iterator[Tensor]:
-    """(n, k) on the CPU for each row of positions, in order; short rows go through the network together."""
-    count = len(sweep.lefts)
-    together = max(1, engine.batch_size(sweep.x) // count)
-    compute = _activity(engine, want, sweep.x) if isinstance(want, Unit) else _scores(engine, want)
+def rows(engine: Engine, sweep: Sweep, want: Want, twin: nn.Module | None = None) -> Iterator[Tensor]:
+    """(n, k) on the CPU for each row of positions, in order.
+
+    `twin` is a stand-in of the network that nobody else needs any more, if there is one.
+    """
+    count, sweep = len(sweep.lefts), replace(sweep, x=engine._laid_out(sweep.x))
+    together = engine.batch_size(sweep.x)
+    compute = _activity(engine, want, sweep.x) if isinstance(want, Unit) else _scores(engine, want, twin)
 
     def at(part: Tensor) -> Tensor:
         places = [divmod(place, count) for place in part.tolist()]
         return compute(sweep.covered([(sweep.tops[row], sweep.lefts[column]) for row, column in places]))
 
+    done, waiting = 0, []
     with progress(len(sweep.tops)) as report:
-        for first in range(0, len(sweep.tops), together):
-            end = min(first + together, len(sweep.tops))
-            places = torch.arange(first * count, end * count)
-            found = torch.cat(engine.in_batches(places, at, sweep.x)).cpu()
-            for row, values in enumerate(found.split(count), start=first):
-                yield values
-                report(row + 1)
+        for first in range(0, len(sweep), together):
+            places = torch.arange(first, min(first + together, len(sweep)))
+            waiting += [values.cpu() for values in engine.in_batches(places, at, sweep.x)]
+            ready = sum(map(len, waiting)) // count
+            if ready:
+                *whole, rest = torch.cat(waiting).split([count] * ready + [sum(map(len, waiting)) - count * ready])
+                waiting = [rest]
+                for values in whole:
+                    yield values
+                    done += 1
+                    report(done)
 
 
-def _scores(engine: Engine, want: tuple[int, ...] | None) -> Callable[[Tensor], Tensor]:
-    scores = engine.scorer()
+def _scores(engine: Engine, want: tuple[int, ...] | None, twin: nn.Module | None) -> Callable[[Tensor], Tensor]:
+    scores = engine.scorer(twin)
     return scores if want is None else lambda x: scores(x)[:, list(want)]
 
 

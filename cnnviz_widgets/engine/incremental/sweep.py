@@ -67,8 +67,11 @@ class Sweep:
         return self.covered([(top, left) for left in lefts])
 
     def covered(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """(n, C, H, W): the picture with the patch at each of these places (top, left)."""
-        out = self.x.repeat(len(places), 1, 1, 1)
+        """(n, C, H, W): the picture with the patch at each of these places (top, left), laid out in memory as it is."""
+        last = self.x.stride(1) == 1 and self.x.shape[1] > 1
+        out = self.x.expand(len(places), -1, -1, -1).clone(
+            memory_format=torch.channels_last if last else torch.contiguous_format
+        )
         for picture, (top, left) in zip(out, places, strict=True):
             self._cover(picture, top, left)
         return out

@@ -89,3 +89,55 @@ def test_whether_followed_or_not_the_answers_are_the_same(monkeypatch: pytest.Mo
     monkeypatch.setattr(Glance, "why_not", lambda *_: "")
     (followed,) = engine.incremental.rows(sweep)
     torch.testing.assert_close(few, followed, rtol=1e-12, atol=1e-12)
+
+
+class Attention(nn.Module):
+    """Every place looks at every other one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = x.flatten(2).transpose(1, 2)
+        weights = (self.project(places) @ places.transpose(1, 2)).softmax(-1)
+        return (weights @ places).transpose(1, 2).reshape(x.shape)
+
+
+class SpatialAttention(nn.Module):
+    """Weighs places by what is near them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weigh = nn.Conv2d(channels, 1, 7, padding=3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weigh(x).sigmoid()
+
+
+def test_attention_of_all_to_all_is_seen_by_its_name_and_what_convolves_is_no_such_thing() -> None:
+    x = torch.rand(1, 3, 32, 32)
+    assert glance.glance(shadow(classifier(Attention(8))), x).mixing == "1"
+    assert glance.glance(shadow(classifier(SpatialAttention(8))), x).mixing == ""
+
+
+def test_plain_batches_are_full_whatever_the_length_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Glance, "why_not", lambda *_: "too few")
+    net = classifier()
+    engine, x = engine_of(net), sweep_of(1).x
+    sweep = Sweep(x, torch.zeros_like(x), (0, 9, 20), (0, 5, 10, 15, 20), (4, 4))
+    engine.incremental.base(x)
+    sizes: list[int] = []
+    net.get_submodule("0").register_forward_hook(lambda _module, _inputs, out: sizes.append(len(out)))
+    rows = list(engine.incremental.rows(sweep))
+    assert sizes[-2:] == [8, 7] and [len(row) for row in rows] == [5, 5, 5]
+    for top, row in zip(sweep.tops, rows, strict=True):
+        torch.testing.assert_close(row, net(sweep.pictures(top, sweep.lefts)).detach())
+
+
+def test_a_picture_laid_out_with_channels_last_is_covered_as_such() -> None:
+    sweep = sweep_of(4)
+    last = Sweep(sweep.x.contiguous(memory_format=torch.channels_last), sweep.fill, (3,), (0, 2), (4, 4))
+    covered = last.pictures(3, (0, 2))
+    assert covered.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(covered, sweep.pictures(3, (0, 2)))
