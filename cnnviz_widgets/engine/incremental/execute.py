@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +14,35 @@ from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
 from cnnviz_widgets.engine.incremental.sliding import Convolution
 from cnnviz_widgets.engine.incremental.winograd import fitted
 from cnnviz_widgets.engine.jobs import checkpoint
+
+
+def run(plans: Sequence[Plan], pictures: Iterable[Tensor], base: Base) -> list[Tensor]:
+    """What a program puts out (n, k) for each of several blocks of positions, from the windows of the picture.
+
+    From where maps are whole in all blocks they go on as one: every weight is read once for all of them.
+    """
+    number = max(plan.whole_from for plan in plans)
+    blocks = [Execution(plan, base).until(number, given) for plan, given in zip(plans, pictures, strict=True)]
+    found: list[Tensor] = []
+    for _, group in itertools.groupby(blocks, key=lambda block: block.rest(number)):
+        alike = list(group)
+        counts = [block.count for block in alike]
+        found += _joined(alike).finish(number).split(counts)
+    return found
+
+
+def _joined(blocks: list[Execution]) -> Execution:
+    """One block of several that have the same values still to be computed, none of them windows."""
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    whole = Execution(first.plan, first.base)
+    whole.count = sum(block.count for block in blocks)
+    for number in list(first.tensors):
+        whole.tensors[number] = torch.cat([block.tensors[number] for block in blocks])
+        for block in blocks:
+            del block.tensors[number]
+    return whole
 
 
 class Execution:
@@ -28,17 +58,33 @@ class Execution:
         self.count = plan.rows * plan.columns
         self.tensors: dict[int, Tensor] = {}
 
-    def run(self, pictures: Tensor) -> Tensor:
-        """What the program puts out (n, k), from the windows of the picture."""
-        if not self.plan.touched[self.plan.program.output]:
-            return self.base.output.expand(self.count, -1)
-        self.tensors[0] = pictures
-        for step in self.plan.steps:
+    def until(self, number: int, pictures: Tensor) -> Execution:
+        """Itself, with all values below `number` that are read later, from the windows of the picture."""
+        if self.plan.touched[self.plan.program.output]:
+            self.tensors[0] = pictures
+            self._take([step for step in self.plan.steps if step.number < number])
+        else:
+            self.tensors[self.plan.program.output] = self.base.output.expand(self.count, -1)
+        return self
+
+    def rest(self, number: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The values from `number` on that are to be computed, and those that are there."""
+        changes = self.plan.touched[self.plan.program.output]
+        steps = [step.number for step in self.plan.steps if step.number >= number and changes]
+        return tuple(steps), tuple(sorted(self.tensors))
+
+    def finish(self, number: int) -> Tensor:
+        """What the program puts out (n, k), once all values below `number` are there."""
+        numbers, _ = self.rest(number)
+        self._take([step for step in self.plan.steps if step.number in numbers])
+        return self.tensors[self.plan.program.output]
+
+    def _take(self, steps: Sequence[Step]) -> None:
+        for step in steps:
             checkpoint()  # a row of a large network takes long: what is urgent need not wait for its end
             self.tensors[step.number] = self._do(step)
             for number in step.frees:
                 self.tensors.pop(number, None)
-        return self.tensors[self.plan.program.output]
 
     def _do(self, step: Step) -> Tensor:
         operation = step.operation

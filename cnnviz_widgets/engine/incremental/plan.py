@@ -80,7 +80,10 @@ class Plan:
         steps: what is done, in order.
         macs: multiply-adds for one position, counted as in a direct convolution.
         cost: what they cost, in the time of such multiply-adds.
-        start: what a block costs whatever its number of positions: starting operations, reading weights.
+        start: what a block costs whatever its number of positions, without what `tail` says: starting operations,
+            reading weights.
+        whole_from: the number from which on all that is computed are whole maps, or have no extent.
+        tail: what reading weights costs from there on. Several blocks can go on as one and share it.
         numbers: how many numbers one position holds at most at a time.
         stops: the operations, by name, before which windows had to be made whole maps.
     """
@@ -94,6 +97,8 @@ class Plan:
     macs: int
     cost: int
     start: int
+    whole_from: int
+    tail: int
     numbers: int
     stops: tuple[str, ...]
 
@@ -107,24 +112,34 @@ class Plan:
         }
 
 
-def plan(program: Program, y: Axis, x: Axis, tiled: bool = True) -> Plan:
-    """The plan for the block of positions at which rows `y` meet columns `x`; `tiled` allows Winograd's tiles."""
-    return _Planner(program, y, x, tiled).plan()
+def plan(program: Program, y: Axis, x: Axis, tiled: bool = True, together: int = 0) -> Plan:
+    """The plan for the block of positions at which rows `y` meet columns `x`.
+
+    Args:
+        program: what is computed.
+        y, x: where the positions are.
+        tiled: allow Winograd's tiles.
+        together: how many positions go on as one where maps are whole; by default those of this block.
+    """
+    return _Planner(program, y, x, tiled, together).plan()
 
 
 class _Planner:
     """From windows to steps."""
 
-    def __init__(self, program: Program, y: Axis, x: Axis, tiled: bool) -> None:
+    def __init__(self, program: Program, y: Axis, x: Axis, tiled: bool, together: int) -> None:
         self.program, self.y, self.x, self.tiled = program, y, x, tiled
+        self.count = y.count * x.count
+        self.together = max(together, self.count)
         self.values = program.values
         self.stretches: list[Stretch | None] = []
         self.touched: list[bool] = []
+        self.whole_from = 1
 
     def plan(self) -> Plan:
         self._place()
         steps: list[Step] = []
-        macs = cost = start = most = 0
+        macs = cost = start = tail = most = 0
         stops: list[str] = []
         sizes = {0: self._numbers(0)}
         held = sizes[0]
@@ -136,7 +151,12 @@ class _Planner:
             here = self._macs(number, operation)
             macs += here
             cost += here if way is None else way.cost
-            start += STARTING + (READING * operation.weights if way is None else way.start)
+            start += STARTING
+            reading = READING * operation.weights if way is None else way.start
+            if number < self.whole_from:
+                start += reading
+            else:
+                tail += reading
             sizes[number] = self._numbers(number)
             held += sizes[number]
             most = max(most, held + self._scratch(step))
@@ -153,6 +173,8 @@ class _Planner:
             macs=macs,
             cost=cost,
             start=start,
+            whole_from=self.whole_from,
+            tail=tail,
             numbers=most,
             stops=tuple(dict.fromkeys(stops)),
         )
@@ -171,6 +193,9 @@ class _Planner:
             height, width = self.values[number].lengths
             whole = y.width * x.width >= NEARLY_WHOLE * height * width
             self.stretches.append(None if whole else Stretch(y, x))
+        for number, inputs in enumerate(sources):
+            if any(self._is_window(n) for n in (number, *inputs) if self.touched[number]):
+                self.whole_from = number + 1
 
     def _is_window(self, number: int) -> bool:
         return self.touched[number] and self.stretches[number] is not None
@@ -209,7 +234,8 @@ class _Planner:
         over = self._may_overwrite(operation, transfers, frees)
         way = None
         if isinstance(operation, Convolution):
-            way = operation.way(*self._size(number), self.y.count * self.x.count, self.tiled)
+            count = self.count if number < self.whole_from else self.together
+            way = operation.way(*self._size(number), count, self.tiled)
         return Step(operation, number, windows, transfers, frees, over, way.tile if way else 0), way
 
     def _size(self, number: int) -> tuple[int, int]:

@@ -21,9 +21,11 @@ class Planner:
         """Plan for `program`; `tiled` allows Winograd's tiles, which take memory for weights of their own."""
         self.program, self.tiled = program, tiled
         self.axis = lru_cache(512)(lambda number, patches: Axis(program, number, patches))
-        self.plan = lru_cache(512)(lambda tops, lefts: plan(program, self.axis(0, tops), self.axis(1, lefts), tiled))
+        self.plan = lru_cache(512)(
+            lambda tops, lefts, together=0: plan(program, self.axis(0, tops), self.axis(1, lefts), tiled, together)
+        )
 
-    def split(self, row: Span, lefts: Span, most: int, rows: int) -> list[range]:
+    def split(self, row: Span, lefts: Span, most: int, rows: int, together: int) -> list[range]:
         """The columns in parts: narrow windows cost less, but every part costs a start; none is larger than `most`.
 
         Args:
@@ -31,6 +33,7 @@ class Planner:
             lefts: all its columns.
             most: positions at once.
             rows: how many rows there are; planning has to pay for a few as well.
+            together: as `plan` has it.
         """
         count = len(lefts.lo)
         least = -(-count // most)
@@ -41,11 +44,11 @@ class Planner:
             splits += [
                 _edges(count, edge) for edge in {count // 6, count // 4} if edge > 0 and count - 2 * edge <= most
             ]
-        return min(splits, key=lambda split: self._cost(row, lefts, split))
+        return min(splits, key=lambda split: self._cost(row, lefts, split, together))
 
-    def _cost(self, row: Span, lefts: Span, split: Sequence[range]) -> int:
-        plans: list[Plan] = [self.plan(row, part(lefts, columns)) for columns in split]
-        return sum(made.cost * made.columns + made.start for made in plans)
+    def _cost(self, row: Span, lefts: Span, split: Sequence[range], together: int) -> int:
+        plans: list[Plan] = [self.plan(row, part(lefts, columns), together) for columns in split]
+        return sum(made.cost * made.columns + made.start for made in plans) + max(made.tail for made in plans)
 
 
 def part(span: Span, positions: range) -> Span:

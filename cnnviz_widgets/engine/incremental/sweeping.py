@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from cnnviz_widgets.engine.device import exact
 from cnnviz_widgets.engine.incremental import patches
 from cnnviz_widgets.engine.incremental.base import Base
-from cnnviz_widgets.engine.incremental.execute import Execution
+from cnnviz_widgets.engine.incremental.execute import run
 from cnnviz_widgets.engine.incremental.interval import Span
 from cnnviz_widgets.engine.incremental.plan import Plan
 from cnnviz_widgets.engine.incremental.planner import Planner, part
@@ -22,6 +23,11 @@ from cnnviz_widgets.engine.jobs import progress
 # positions at once: more are no faster on a CPU, fewer leave its kernels idle
 CPU_BLOCK, GPU_BLOCK = 32, 1024
 CPU_MEMORY = 512 * 2**20
+# positions that go on as one where maps are whole: weights of that many are read once
+TOGETHER = 64
+# for how many rows that is done: until reading weights is this share of what they cost, but not for more than so many
+# multiply-adds (except two rows), for rows are to be seen as they come; and nowhere where it is next to nothing
+UNIMPORTANT, AT_A_TIME, NOTHING = 0.02, 30_000_000_000, 1_000_000_000
 # below this share of multiply-adds skipped, plain batches of whole pictures are as fast
 WORTHWHILE = 0.1
 
@@ -33,12 +39,18 @@ class Blocks:
     Attributes:
         rows: how many rows at once.
         columns: which columns at once.
+        group: how many rows are computed before the first of them is there.
+        joined: whether their blocks go on as one from where maps are whole.
+        together: as `plan` has it.
         plans: the plans of a row in the middle, by part.
-        bytes: memory that a block takes at most.
+        bytes: memory that a block takes at most, with those whose maps wait for it.
     """
 
     rows: int
     columns: list[range]
+    group: int
+    joined: bool
+    together: int
     plans: list[Plan]
     bytes: int
 
@@ -93,31 +105,63 @@ def blocks(sweep: Sweep, planner: Planner, base_bytes: int, memory: int | None) 
                 f"memory={memory}: this network needs {fixed} bytes for the picture without a patch and for weights, "
                 f"and {each} for one position, so at least {fixed + each}"
             )
-    most = max(1, min(limit // max(1, each), GPU_BLOCK if device.type == "cuda" else CPU_BLOCK))
-    columns = planner.split(row, lefts, most, len(sweep.tops))
+    fitting = max(1, limit // max(1, each))
+    most = min(fitting, GPU_BLOCK if device.type == "cuda" else CPU_BLOCK)
+    # where memory is short, or a GPU has room for all at once, every block goes its own way to the end
+    joined = memory is None and device.type == "cpu" and fitting >= max(TOGETHER, len(sweep.lefts))
+    together = min(TOGETHER, len(sweep)) if joined else 0
+    columns = planner.split(row, lefts, most, len(sweep.tops), together)
     largest = max(map(len, columns))
     rows = max(1, min(most // largest, len(sweep.tops))) if len(columns) == 1 else 1
-    return Blocks(rows, columns, [planner.plan(row, part(lefts, each)) for each in columns], rows * largest * each)
+    plans = [planner.plan(row, part(lefts, each), together) for each in columns]
+    group = max(rows, min(_worth_joining(plans), fitting // len(sweep.lefts), len(sweep.tops))) if joined else rows
+    positions = max(rows * largest, group * len(sweep.lefts)) if joined else rows * largest
+    return Blocks(rows, columns, group, joined, together, plans, positions * each)
 
 
 def rows(sweep: Sweep, planner: Planner, base: Base, split: Blocks) -> Iterator[Tensor]:
     """(n, k) on the CPU for each row of positions, in order; a job can be stopped within a row."""
-    tops, lefts = patches.spans(sweep)
     with progress(len(sweep.tops)) as report:
-        for first in range(0, len(sweep.tops), split.rows):
-            chunk = range(first, min(first + split.rows, len(sweep.tops)))
-            found = []
-            for columns in split.columns:
-                made = planner.plan(part(tops, chunk), part(lefts, columns))
-                block = replace(
-                    sweep, tops=sweep.tops[chunk.start : chunk.stop], lefts=sweep.lefts[columns.start : columns.stop]
-                )
-                with torch.inference_mode(), exact(sweep.x.device):
-                    values = Execution(made, base).run(patches.windows(block, made.stretches[0]))
-                    found.append(values.reshape(len(chunk), len(columns), -1).cpu())
-            for place, row in enumerate(chunk):
-                yield torch.cat([values[place] for values in found])
+        for first in range(0, len(sweep.tops), split.group):
+            group = range(first, min(first + split.group, len(sweep.tops)))
+            for row, values in zip(group, _group(sweep, planner, base, split, group), strict=True):
+                yield values
                 report(row + 1)
+
+
+def _group(sweep: Sweep, planner: Planner, base: Base, split: Blocks, group: range) -> list[Tensor]:
+    """(n, k) for each of some rows."""
+    tops, lefts = patches.spans(sweep)
+    chunks = [range(first, min(first + split.rows, group.stop)) for first in group[:: split.rows]]
+    blocks = [(chunk, columns) for chunk in chunks for columns in split.columns]
+    plans = [planner.plan(part(tops, chunk), part(lefts, columns), split.together) for chunk, columns in blocks]
+    windows = (
+        patches.windows(_block(sweep, *block), made.stretches[0]) for block, made in zip(blocks, plans, strict=True)
+    )
+    with torch.inference_mode(), exact(sweep.x.device):
+        if split.joined:
+            found = iter(run(plans, windows, base))
+        else:
+            found = (run([made], [given], base)[0] for made, given in zip(plans, windows, strict=True))
+        values = [each.cpu() for each in found]
+    whole: list[Tensor] = []
+    for chunk in chunks:
+        parts = [values.pop(0).reshape(len(chunk), len(columns), -1) for columns in split.columns]
+        whole += torch.cat(parts, 1)
+    return whole
+
+
+def _block(sweep: Sweep, rows: range, columns: range) -> Sweep:
+    tops, lefts = sweep.tops[rows.start : rows.stop], sweep.lefts[columns.start : columns.stop]
+    return replace(sweep, tops=tops, lefts=lefts)
+
+
+def _worth_joining(plans: list[Plan]) -> int:
+    """For how many rows reading weights is shared where maps are whole; `plans` are those of one row."""
+    tail = max(made.tail for made in plans)
+    row = sum(made.cost * made.columns + made.start for made in plans)
+    wanted = math.ceil(tail / (UNIMPORTANT * max(1, row)))
+    return 1 if tail < NOTHING else min(wanted, max(2, AT_A_TIME // max(1, row)))
 
 
 def _middle(sweep: Sweep) -> tuple[Span, Span]:

@@ -44,8 +44,12 @@ class Winograd:
         out, channels, taps, _ = weight.shape
         self.tile, self.taps = tile, taps
         collect, filters, spread = matrices(tile, taps)
-        transformed = torch.kron(filters, filters) @ weight.double().permute(2, 3, 1, 0).reshape(taps * taps, -1)
-        self.weight = transformed.to(weight.dtype).view(-1, channels, out)
+        transform = torch.kron(filters, filters)
+        self.weight = weight.new_empty(len(transform), channels, out)
+        some = max(1, IN_CACHE // (8 * len(transform) * out))
+        for first in range(0, channels, some):  # in parts, for in float64 all of it would be read from afar
+            part = weight[:, first : first + some].double().permute(2, 3, 1, 0).reshape(taps * taps, -1)
+            self.weight[:, first : first + some] = (transform @ part).view(len(transform), -1, out)
         self.bias = weight.new_zeros(out) if bias is None else bias
         self.spread = torch.kron(spread, spread).to(weight.dtype)
         self.collect = torch.kron(collect, collect).to(weight.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -178,6 +179,35 @@ def test_a_limit_of_memory_is_kept_and_an_impossible_one_names_the_least(name: s
     assert blocks[-1] > 1
 
 
+def classifying() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d((4, 5)), nn.Flatten(), nn.Linear(160, 64), nn.ReLU(), nn.Linear(64, 4),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [small, classifying])
+def test_rows_that_share_the_reading_of_weights_are_as_those_that_do_not(
+    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(lively(make()))
+    tops = (-9, *TOPS, 33, 40)  # the first and the last miss the picture
+    sweep = sweep_of(36, 48, tops, (-9, *range(0, 40, 2), 60), (6, 8))
+    apart = in_one(engine.incremental.rows(sweep))
+    monkeypatch.setattr(sweeping, "NOTHING", 0)
+    monkeypatch.setattr(sweeping, "UNIMPORTANT", 1e-9)
+    sizes: list[int] = []
+    run = sweeping.run
+    monkeypatch.setattr(sweeping, "run", lambda plans, *rest: sizes.append(len(plans)) or run(plans, *rest))
+    with LiveBytes() as watch:
+        joined = in_one(engine.incremental.rows(sweep))
+    report = engine.incremental.report()
+    assert max(sizes) > 1
+    assert watch.peak <= report.block_bytes
+    torch.testing.assert_close(joined, apart, rtol=1e-11, atol=1e-11)
+    assert compare(engine, sweep).relative < 1e-9
+
+
 # -- precision
 
 
@@ -267,8 +297,8 @@ def test_a_check_finds_nothing_where_all_is_right_and_what_is_wrong(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert engine.incremental.check(WIDE) < 1e-11
-    run = Execution.run
-    monkeypatch.setattr(Execution, "run", lambda self, pictures: run(self, pictures) + 0.5)
+    finish = Execution.finish
+    monkeypatch.setattr(Execution, "finish", lambda self, number: finish(self, number) + 0.5)
     assert engine.incremental.check(WIDE) == pytest.approx(0.5)
 
 
