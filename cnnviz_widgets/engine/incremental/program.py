@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.batching import batched
 from cnnviz_widgets.engine.incremental.operations import Batched, Local, Operation, Pooled, Value
-from cnnviz_widgets.engine.incremental.pruning import folded, laid_out, narrowed, needed
+from cnnviz_widgets.engine.incremental.pruning import folded, laid_out, narrowed, needed, unjoined
 from cnnviz_widgets.engine.incremental.reading import response
 from cnnviz_widgets.engine.incremental.recorded import Recorded
 from cnnviz_widgets.engine.incremental.rules import RULES
@@ -90,6 +90,7 @@ def program(tape: Tape, want: Want, like: Tensor, axes: tuple[int, ...] | None =
     macs = sum(operation.macs for operation in made[0])
     if isinstance(want, tuple):
         made = narrowed(*made, want)
+    made = unjoined(*made)
     return Program(picture, laid_out(made[0]), made[1], macs)
 
 

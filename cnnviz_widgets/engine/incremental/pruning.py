@@ -1,4 +1,4 @@
-"""A shorter program with the same answer: nothing unused, batch norm within the convolution, wanted classes alone."""
+"""A cheaper program with the same answer: nothing unused, batch norm within the convolution, wanted classes alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 
 from cnnviz_widgets.engine.incremental.local import BatchNorm
-from cnnviz_widgets.engine.incremental.operations import Batched, Flat, Linear, Local, Operation, Pooled, Value
-from cnnviz_widgets.engine.incremental.sliding import Convolution, Frame, MeanPool
+from cnnviz_widgets.engine.incremental.operations import Batched, Flat, Joined, Linear, Local, Operation, Pooled, Value
+from cnnviz_widgets.engine.incremental.sliding import Convolution, Frame, MaxPool, MeanPool
 
 Made = tuple[tuple[Operation, ...], int]
 
@@ -50,6 +50,76 @@ def folded(operations: Sequence[Operation], end: int) -> Made:
             numbers[number] = source
     made = [_reading(operation, dict(enumerate(numbers))) for operation in made]
     return needed(made, numbers[end])
+
+
+def unjoined(operations: Sequence[Operation], end: int) -> Made:
+    """Where a 1x1 convolution alone reads two groups of channels side by side, each group meets its own weights and the
+    sums are added: as many multiply-adds, and what would have been put side by side stays where it is."""
+    uses = Counter(number for operation in operations for number in operation.inputs)
+    uses[end] += 1
+    made: list[Operation] = []
+    numbers = {0: 0}
+
+    def emit(operation: Operation, *inputs: int) -> int:
+        made.append(replace(operation, inputs=inputs))
+        return len(made)
+
+    for number, operation in enumerate(operations, start=1):
+        parts, between = _side_by_side(operations, operation, uses)
+        if not parts:
+            made.append(_reading(operation, numbers))
+            numbers[number] = len(made)
+            continue
+        assert isinstance(operation, Convolution)
+        sums, first = list[int](), 0
+        for source in parts:
+            width = operations[source - 1].value.shape[1]
+            part = numbers[source]
+            for step in between:
+                shape = (step.value.shape[0], width, *step.value.shape[2:])
+                part = emit(replace(step, value=replace(step.value, shape=shape)), part)
+            weight = operation.weight[:, first : first + width].contiguous()
+            first += width
+            share = {"macs": operation.macs * width // operation.weight.shape[1], "own_bytes": weight.nbytes}
+            bias = None if sums else operation.bias
+            sums.append(emit(replace(operation, weight=weight, bias=bias, constants=(weight,), **share), part))
+        numbers[number] = emit(_sum(operation), *sums)
+    return needed(made, numbers[end])
+
+
+def _side_by_side(
+    operations: Sequence[Operation], operation: Operation, uses: Mapping[int, int]
+) -> tuple[tuple[int, ...], list[Operation]]:
+    """The two values whose channels an operation reads side by side, and what each of their channels goes through
+    before; nothing where it pays not to take them apart."""
+    between: list[Operation] = []
+    pointwise = isinstance(operation, Convolution) and operation.groups == 1 and operation.weight.shape[2:] == (1, 1)
+    number = operation.inputs[0] if pointwise else 0
+    while number and uses[number] == 1:
+        before = operations[number - 1]
+        if isinstance(before, Joined):
+            apart = len(before.inputs) == 2 and before.along == 1 and 0 not in before.inputs
+            small = 2 * _width(operation) <= _width(before)  # else adding costs what joining did
+            return (before.inputs, between[::-1]) if apart and small else ((), [])
+        if not (isinstance(before, MaxPool) or _keeps_channels(before)) or len(before.inputs) != 1:
+            break
+        if not before.inputs[0] or _width(operations[before.inputs[0] - 1]) != _width(before):
+            break  # flattened: channels and positions in one
+        between.append(before)
+        number = before.inputs[0]
+    return (), []
+
+
+def _sum(operation: Operation) -> Local:
+    return Local(
+        name=operation.name,
+        inputs=(),
+        value=operation.value,
+        layer=operation.layer,
+        call=lambda tensors: tensors[0] + tensors[1],
+        aligned=(True, True),
+        over=lambda tensors: tensors[0].add_(tensors[1]),
+    )
 
 
 def laid_out(operations: Sequence[Operation]) -> tuple[Operation, ...]:
