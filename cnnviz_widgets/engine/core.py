@@ -323,15 +323,21 @@ class Engine:
     def scorer(self, twin: nn.Module | None = None) -> Callable[[Tensor], Tensor]:
         """What gives the scores (N, classes) of prepared inputs, for many calls in a row while nothing is trained.
 
-        As `run(x).scores`, but one stand-in serves all calls: `twin`, of `_lasting_twin`, or a fresh one. A network
-        that writes into its input does so into what is given.
+        As `run(x).scores`, but one stand-in serves all calls: `twin`, of `_lasting_twin`, or a fresh one.
         """
-        twin = self._lasting_twin() if twin is None else twin
+        lasting = self._lasting_twin() if twin is None else twin
 
         def scores(x: Tensor) -> Tensor:
+            nonlocal lasting
             checkpoint()
             with torch.inference_mode(), devices.exact(self.device):
-                return scores_of(twin(self._laid_out(x)))
+                try:
+                    return scores_of(lasting(self._laid_out(x).clone()))
+                except RuntimeError as error:
+                    if not devices.needs_own_layout(error):
+                        raise
+                lasting = self._twin()
+                return scores_of(lasting(x.clone(memory_format=torch.contiguous_format)))
 
         return scores
 

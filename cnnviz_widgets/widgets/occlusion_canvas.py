@@ -319,9 +319,9 @@ class OcclusionCanvas(Coloured, Calling):
     @t.observe("patch")
     def _centre_stays(self, change: Any) -> None:
         before, now = change["old"], change["new"]
-        if (
-            self.picture and self.place and before and isinstance(before, Mapping)
-        ):  # Before that it is a corner's place.
+        if not self.picture:
+            return  # A place chosen before the picture was looked at is the corner's.
+        if self.place and before and isinstance(before, Mapping):
             y = self.place["y"] + before["h"] // 2 - now["h"] // 2
             x = self.place["x"] + before["w"] // 2 - now["w"] // 2
             self._publish("place", {"y": y, "x": x})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.cache import key_of
-from cnnviz_widgets.engine.device import exact
+from cnnviz_widgets.engine.device import exact, needs_own_layout
 from cnnviz_widgets.engine.incremental import plain, sweeping
 from cnnviz_widgets.engine.incremental.base import Base
 from cnnviz_widgets.engine.incremental.glance import Glance, glance
@@ -160,9 +160,15 @@ class Incremental:
 
         def compute() -> Glance:
             checkpoint()
-            twin = engine._lasting_twin()
             with exact(engine.device):
-                found = glance(twin, engine._laid_out(x))
+                try:
+                    twin = engine._lasting_twin()
+                    found = glance(twin, engine._laid_out(x))
+                except RuntimeError as error:
+                    if not needs_own_layout(error):
+                        raise
+                    twin = engine._twin()
+                    found = glance(twin, x)
             engine.learn(x, found.scores)
             self._kept["twin"].get(state, lambda: twin)
             return found
