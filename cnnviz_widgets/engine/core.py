@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from cnnviz_widgets.data import ImageLike, as_picture
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, Unpool, backward
+from cnnviz_widgets.engine.batches import Batches
 from cnnviz_widgets.engine.cache import Cache, key_of, state_of
 from cnnviz_widgets.engine.capture import Run, measure, run, scores_of
 from cnnviz_widgets.engine.incremental import Incremental
-from cnnviz_widgets.engine.jobs import Worker, checkpoint, progress
+from cnnviz_widgets.engine.jobs import Worker, checkpoint
 from cnnviz_widgets.engine.last_maps import find_last_maps
 from cnnviz_widgets.engine.layers import Layer, Layers, tabulate
+from cnnviz_widgets.engine.layout import Lasting, Layout
 from cnnviz_widgets.engine.shadow import shadow, unwrap
 from cnnviz_widgets.engine.targets import Objective, Score, Target, check_unit, class_names, find_class, make_objective
 from cnnviz_widgets.models import Preprocessing, imagenet_categories, load
@@ -99,8 +101,7 @@ class Engine:
     ) -> None:
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"dtype={dtype!r}; wanted a floating point type such as torch.float32 or torch.float64")
-        if batch_size is not None and (type(batch_size) is bool or not isinstance(batch_size, int) or batch_size < 1):
-            raise ValueError(f"batch_size={batch_size!r}; wanted a whole number from 1 up, or None")
+        self._batches = Batches(batch_size)
         self._assumed: list[str] = []
         if isinstance(model, str):
             network = load(model)
@@ -126,7 +127,7 @@ class Engine:
         self._placement = devices.Placement(self.device, self.dtype)
         if device is None and devices.is_split(self._network):
             self.device, self._placement = here, None  # spread over several devices on purpose: leave it so
-        self._batch_size = batch_size
+        self._layout = Layout(self.dtype)
         self._names = names
         self.cache = Cache()
         self.worker = Worker(f"cnnviz engine {self.name}")
@@ -318,26 +319,19 @@ class Engine:
         """
         checkpoint()
         with torch.inference_mode(), devices.exact(self.device):
-            return self._named(run(self._twin(), self._laid_out(x), outputs, inputs))
+            return self._named(self._layout.run(x, lambda x: run(self._twin(), x, outputs, inputs)))
 
-    def scorer(self, twin: nn.Module | None = None) -> Callable[[Tensor], Tensor]:
+    def scorer(self, lasting: Lasting | None = None) -> Callable[[Tensor], Tensor]:
         """What gives the scores (N, classes) of prepared inputs, for many calls in a row while nothing is trained.
 
-        As `run(x).scores`, but one stand-in serves all calls: `twin`, of `_lasting_twin`, or a fresh one.
+        As `run(x).scores`, but one stand-in serves all calls: `lasting`, of this network as it is, or a fresh one.
         """
-        lasting = self._lasting_twin() if twin is None else twin
+        twin = lasting or self._lasting()
 
         def scores(x: Tensor) -> Tensor:
-            nonlocal lasting
             checkpoint()
             with torch.inference_mode(), devices.exact(self.device):
-                try:
-                    return scores_of(lasting(self._laid_out(x).clone()))
-                except RuntimeError as error:
-                    if not devices.needs_own_layout(error):
-                        raise
-                lasting = self._twin()
-                return scores_of(lasting(x.clone(memory_format=torch.contiguous_format)))
+                return twin.run(x, lambda net, x: scores_of(net(x.clone())))
 
         return scores
 
@@ -392,15 +386,18 @@ class Engine:
         table = self.layers_for(x) if names else {}
         axes = {name: self._captured(table, name).axes for name in names}
 
+        def both_ways(x: Tensor) -> tuple[Run, Tensor, list[Tensor | None]]:
+            # a fresh tensor: the caller's is never made to require a gradient, and inference tensors cannot
+            leaf = x.detach().clone().requires_grad_()
+            kept = self._named(run(self._twin(), leaf, list(dict.fromkeys((*names, *objective.layers)))))
+            scores = objective(kept)
+            wanted = [*([leaf] if at_input else []), *(kept.outputs[name] for name in names)]
+            return kept, scores, backward(scores, wanted, rule, unpool)
+
         def compute() -> Gradients:
             checkpoint()
             with torch.inference_mode(False), torch.enable_grad(), devices.exact(self.device):
-                # a fresh tensor: the caller's is never made to require a gradient, and inference tensors cannot
-                leaf = self._laid_out(x).detach().clone().requires_grad_()
-                kept = self._named(run(self._twin(), leaf, list(dict.fromkeys((*names, *objective.layers)))))
-                scores = objective(kept)
-                wanted = [*([leaf] if at_input else []), *(kept.outputs[name] for name in names)]
-                found = backward(scores, wanted, rule, unpool)
+                kept, scores, found = self._layout.run(x, both_ways)
             first = found.pop(0) if at_input else None
             return Gradients(
                 scores.detach(),
@@ -432,7 +429,7 @@ class Engine:
             found[name] = function(_permuted(tensor, axes[name]))
 
         with torch.inference_mode(), devices.exact(self.device):
-            measure(self._twin(), self._laid_out(x), tuple(layers), look)
+            self._layout.run(x, lambda x: measure(self._twin(), x, tuple(layers), look))
         return {name: found[name] for name in layers}
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -456,14 +453,12 @@ class Engine:
 
     def batch_size(self, x: Tensor) -> int:
         """How many inputs like `x` go through the network at once."""
-        if self._batch_size is not None:
-            return self._batch_size
 
         def bytes_for_one() -> int:
             rows = self.layers_for(x).values()
             return 4 * sum(int(np.prod(row.shape)) * row.calls for row in rows if row.shape) * self.dtype.itemsize
 
-        return devices.default_batch(self.device, bytes_for_one)
+        return self._batches.size(self.device, bytes_for_one)
 
     def in_batches(self, items: Tensor, compute: Callable[[Tensor], T], like: Tensor | None = None) -> list[T]:
         """`compute` on parts of `items` (N, ...) that fit in memory; what it gave, part by part.
@@ -476,25 +471,7 @@ class Engine:
             compute: must have no effect when it raises.
             like: an input such as `compute` makes; `items` itself when left out.
         """
-        results: list[T] = []
-        start = 0
-        with progress(len(items)) as report:
-            while start < len(items):
-                checkpoint()
-                part = items[start : start + self.batch_size(items if like is None else like)]
-                try:
-                    results.append(compute(part))
-                except Exception as error:
-                    if len(part) == 1 or not devices.out_of_memory(error):
-                        raise
-                    self._batch_size = len(part) // 2
-                else:
-                    start += len(part)
-                    if len(items) > len(part):
-                        report(start)
-                    continue
-                devices.free_memory()  # out of the handler, whose error holds what did not fit
-        return results
+        return self._batches.over(items, compute, lambda: self.batch_size(items if like is None else like))
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -517,20 +494,9 @@ class Engine:
             return shadow(self._network)
         return shadow(self._network, self._placement.at(self.state))
 
-    def _lasting_twin(self) -> nn.Module:
-        """The stand-in for several runs: filters of its own, laid out as its maps are, which pays from the first on."""
-        twin = self._twin()
-        if self.dtype != torch.float64:
-            for module in twin.modules():
-                filters = {name: w for name, w in module._parameters.items() if w is not None and w.ndim == 4}
-                for name, weight in filters.items():
-                    module._parameters[name] = weight.contiguous(memory_format=torch.channels_last)  # type: ignore[assignment]
-        return twin
-
-    def _laid_out(self, x: Tensor) -> Tensor:
-        # Channels last is up to twice as fast for float32 convolutions; float64 has no such kernels.
-        fast = x.ndim == 4 and self.dtype != torch.float64
-        return x.contiguous(memory_format=torch.channels_last) if fast else x
+    def _lasting(self) -> Lasting:
+        """The stand-in for several runs."""
+        return Lasting(self._twin, self._layout)
 
     def _single_scores(self, x: Tensor) -> Tensor:
         return self.remember(("scores", key_of(x)), lambda: self.logits(x))
@@ -558,7 +524,7 @@ class Engine:
     def _tabulate(self, x: Tensor) -> Layers:
         checkpoint()
         with devices.exact(self.device):
-            return tabulate(self._twin(), x.clone(), self.name)
+            return tabulate(self._twin(), x.clone(memory_format=torch.contiguous_format), self.name)
 
     def _captured(self, table: Mapping[str, Layer], name: str) -> Layer:
         row = table[name]

@@ -89,11 +89,6 @@ def default_batch(device: torch.device, bytes_for_one: Callable[[], int]) -> int
     return CPU_BATCH
 
 
-def needs_own_layout(error: BaseException) -> bool:
-    """True where a network looks at weights or maps by `view`, which those with channels last in memory have not."""
-    return "view size is not compatible" in str(error)
-
-
 def out_of_memory(error: BaseException) -> bool:
     """True for the errors that a smaller batch may cure."""
     return isinstance(error, torch.OutOfMemoryError) or (

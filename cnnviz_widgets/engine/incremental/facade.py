@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.cache import key_of
-from cnnviz_widgets.engine.device import exact, needs_own_layout
+from cnnviz_widgets.engine.device import exact
 from cnnviz_widgets.engine.incremental import plain, sweeping
 from cnnviz_widgets.engine.incremental.base import Base
 from cnnviz_widgets.engine.incremental.glance import Glance, glance
@@ -43,7 +43,7 @@ class Incremental:
     def __init__(self, engine: Engine) -> None:
         """Belong to `engine`, which is not kept alive."""
         self._engine = weakref.ref(engine)
-        rooms = {"glance": 2, "twin": 1, "tape": 2, "planner": 4, "base": 3}
+        rooms = {"glance": 2, "lasting": 1, "tape": 2, "planner": 4, "base": 3}
         self._kept = {kind: _Shelf(room) for kind, room in rooms.items()}
         self._asked: tuple[Hashable, int] = (None, 0)  # places so far, of which network and size of picture
         self._report: Report | None = None
@@ -69,10 +69,11 @@ class Incremental:
             if not why:
                 planner = self._planner(engine, sweep.x, want, state)
                 why = sweeping.why_not(sweep, planner)
-            twin = self._kept["twin"].take(state)  # for one sweep: what a network notes in its modules goes no further
+            # for one sweep: what a network notes in its modules goes no further
+            lasting = self._kept["lasting"].take(state)
             if why or planner is None:
                 self._report = Report.plain(engine.name, len(sweep), engine.batch_size(sweep.x), why)
-                found = plain.rows(engine, sweep, want, twin)
+                found = plain.rows(engine, sweep, want, lasting)
             else:
                 base = self._base(engine, sweep.x, planner.program, want, state)
                 if memory is not None and not sweeping.room_for_tiles(sweep, planner, base.bytes, memory):
@@ -161,16 +162,10 @@ class Incremental:
         def compute() -> Glance:
             checkpoint()
             with exact(engine.device):
-                try:
-                    twin = engine._lasting_twin()
-                    found = glance(twin, engine._laid_out(x))
-                except RuntimeError as error:
-                    if not needs_own_layout(error):
-                        raise
-                    twin = engine._twin()
-                    found = glance(twin, x)
+                lasting = engine._lasting()
+                found = lasting.run(x, glance)
             engine.learn(x, found.scores)
-            self._kept["twin"].get(state, lambda: twin)
+            self._kept["lasting"].get(state, lambda: lasting)
             return found
 
         return self._kept["glance"].get((state, tuple(x.shape)), compute)
@@ -179,7 +174,7 @@ class Incremental:
         def compute() -> Tape:
             checkpoint()
             with exact(engine.device):
-                return record(engine._twin(), engine._laid_out(x))[0]
+                return engine._layout.run(x, lambda x: record(engine._twin(), x)[0])
 
         return self._kept["tape"].get((state, tuple(x.shape)), compute)
 
@@ -196,7 +191,7 @@ class Incremental:
     def _base(self, engine: Engine, x: Tensor, made: Program, want: Want, state: Hashable) -> Base:
         def compute() -> Base:
             with torch.inference_mode(), exact(engine.device):
-                return Base(made, engine._laid_out(x))
+                return Base(made, engine._layout.of(x))
 
         return self._kept["base"].get((state, key_of(x), want), compute)
 

@@ -7,25 +7,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.reading import activity
 from cnnviz_widgets.engine.incremental.sweep import Sweep, Want
 from cnnviz_widgets.engine.jobs import progress
+from cnnviz_widgets.engine.layout import Lasting
 from cnnviz_widgets.results import Unit
 
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
 
 
-def rows(engine: Engine, sweep: Sweep, want: Want, twin: nn.Module | None = None) -> Iterator[Tensor]:
+def rows(engine: Engine, sweep: Sweep, want: Want, lasting: Lasting | None = None) -> Iterator[Tensor]:
     """(n, k) on the CPU for each row of positions, in order.
 
-    `twin` is a stand-in of the network that nobody else needs any more, if there is one.
+    `lasting` is a stand-in of the network as it is that nobody else needs any more, if there is one.
     """
-    count, sweep = len(sweep.lefts), replace(sweep, x=engine._laid_out(sweep.x))
+    count, sweep = len(sweep.lefts), replace(sweep, x=engine._layout.of(sweep.x))
     together = engine.batch_size(sweep.x)
-    compute = _activity(engine, want, sweep.x) if isinstance(want, Unit) else _scores(engine, want, twin)
+    compute = _activity(engine, want, sweep.x) if isinstance(want, Unit) else _scores(engine, want, lasting)
 
     def at(part: Tensor) -> Tensor:
         places = [divmod(place, count) for place in part.tolist()]
@@ -46,8 +47,8 @@ def rows(engine: Engine, sweep: Sweep, want: Want, twin: nn.Module | None = None
                     report(done)
 
 
-def _scores(engine: Engine, want: tuple[int, ...] | None, twin: nn.Module | None) -> Callable[[Tensor], Tensor]:
-    scores = engine.scorer(twin)
+def _scores(engine: Engine, want: tuple[int, ...] | None, lasting: Lasting | None) -> Callable[[Tensor], Tensor]:
+    scores = engine.scorer(lasting)
     return scores if want is None else lambda x: scores(x)[:, list(want)]
 
 

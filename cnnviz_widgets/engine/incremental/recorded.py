@@ -7,10 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.operations import Call, Operation, Slot, Value, fill_in
 from cnnviz_widgets.engine.incremental.tape import Node, Ref
+
+_ATEN = torch.ops.aten
+# the same elements also where maps lie with channels last, which then have no such view
+_SAFE: dict[Any, Any] = {
+    _ATEN.view.default: _ATEN.reshape.default,
+    _ATEN._unsafe_view.default: _ATEN.reshape.default,
+    _ATEN.view_as.default: _ATEN.reshape_as.default,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +82,7 @@ class Recorded:
         args = _replaced(self.node.args, slots)
         kwargs = {name: _replaced(value, slots) for name, value in self.node.kwargs.items()}
         func, output = self.node.func, self.output
+        func = _SAFE.get(func, func)
         alone = [str(returned.type) for returned in func._schema.returns] == ["Tensor"]
         if not kwargs and alone:
             if args == (Slot(0),):

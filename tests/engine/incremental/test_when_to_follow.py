@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import nn
@@ -144,37 +141,3 @@ def test_a_picture_laid_out_with_channels_last_is_covered_as_such() -> None:
     covered = last.pictures(3, (0, 2))
     assert covered.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(covered, sweep.pictures(3, (0, 2)))
-
-
-class Standardised(nn.Conv2d):
-    """Weights of spread 1, for which `view` needs them as they were made."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        spread = self.weight.view(len(self.weight), -1).std(1).view(-1, 1, 1, 1)
-        return nn.functional.conv2d(input, self.weight / spread, self.bias, padding=1)
-
-
-class Scaled(nn.Module):
-    """Reads the weights of a convolution that is not its own business."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(8, 8, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x) * self.conv.weight.view(8, -1).norm(dim=1).view(1, 8, 1, 1)
-
-
-@pytest.mark.parametrize("make", [lambda: Standardised(8, 8, 3), Scaled])
-def test_a_network_that_views_its_weights_gets_them_as_they_were_made(
-    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    net = classifier(make())
-    truth = copy.deepcopy(net)
-    for followed in (False, True):
-        monkeypatch.setattr(Glance, "why_not", lambda *_, followed=followed: "" if followed else "too few")
-        engine, sweep = engine_of(net), sweep_of(20)
-        expected = truth(sweep.x.clone())[0].detach()
-        torch.testing.assert_close(engine.incremental.base(sweep.x), expected)
-        (row,) = engine.incremental.rows(sweep)
-        torch.testing.assert_close(row, truth(sweep.pictures(3, sweep.lefts)).detach())
