@@ -321,17 +321,18 @@ class Engine:
         with torch.inference_mode(), devices.exact(self.device):
             return self._named(self._layout.run(x, lambda x: run(self._twin(), x, outputs, inputs)))
 
-    def scorer(self, lasting: Lasting | None = None) -> Callable[[Tensor], Tensor]:
-        """What gives the scores (N, classes) of prepared inputs, for many calls in a row while nothing is trained.
+    def scorer(self, lasting: Lasting | None = None) -> Callable[[Callable[[], Tensor]], Tensor]:
+        """What gives the scores (N, classes) of inputs that a function makes, for many calls while nothing is trained.
 
-        As `run(x).scores`, but one stand-in serves all calls: `lasting`, of this network as it is, or a fresh one.
+        As `run(x).scores`, but one stand-in serves all calls (`lasting`, of this network as it is, or a fresh one), and
+        inputs are not copied: some networks write over theirs, so the function is called again should that be needed.
         """
         twin = lasting or self._lasting()
 
-        def scores(x: Tensor) -> Tensor:
+        def scores(make: Callable[[], Tensor]) -> Tensor:
             checkpoint()
             with torch.inference_mode(), devices.exact(self.device):
-                return twin.run(x, lambda net, x: scores_of(net(x.clone())))
+                return twin.run(make, lambda net, x: scores_of(net(x)))
 
         return scores
 

@@ -54,19 +54,19 @@ class Lasting:
         if layout.last:
             _lay_out_filters(self._twin)
 
-    def run(self, x: Tensor, compute: Callable[[nn.Module, Tensor], T]) -> T:
-        """`compute` of the stand-in and of prepared inputs as it takes them; as `Layout.run`, perhaps twice."""
+    def run(self, make: Callable[[], Tensor], compute: Callable[[nn.Module, Tensor], T]) -> T:
+        """`compute` of the stand-in and of the inputs that `make` makes; again, of others, where a layout was wrong."""
         try:
-            return compute(self._twin, self._layout.of(x))
+            return compute(self._twin, self._layout.of(make()))
         except RuntimeError as error:
             if not _views(error):
                 raise
 
         def again(x: Tensor) -> T:
             self._twin = self._make()  # what a failed pass noted in its modules goes with it
-            return compute(self._twin, x)
+            return compute(self._twin, x.clone())  # and what it wrote over
 
-        return self._layout.run(x, again)
+        return self._layout.run(make(), again)
 
 
 def _lay_out_filters(twin: nn.Module) -> None:

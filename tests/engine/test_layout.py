@@ -100,7 +100,7 @@ def test_all_passes_of_a_network_that_views_are_those_of_the_network_itself(name
     for ask, wanted in (
         (lambda engine: engine.run(x).scores, expected),
         (lambda engine: engine.logits(x), expected),
-        (lambda engine: engine.scorer()(x), expected),
+        (lambda engine: engine.scorer()(x.clone), expected),
         (lambda engine: engine.gradients(x, engine.objective(x[:1], 1)).scores, expected[:, 1]),
     ):
         engine = engine_of(net)

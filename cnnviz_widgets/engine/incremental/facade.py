@@ -163,7 +163,7 @@ class Incremental:
             checkpoint()
             with exact(engine.device):
                 lasting = engine._lasting()
-                found = lasting.run(x, glance)
+                found = lasting.run(x.clone, glance)
             engine.learn(x, found.scores)
             self._kept["lasting"].get(state, lambda: lasting)
             return found

@@ -57,7 +57,7 @@ class Glance:
 
 
 def glance(twin: nn.Module, x: Tensor) -> Glance:
-    """Run a stand-in of the network, which has hooks meanwhile, on a prepared picture (1, C, H, W)."""
+    """Run a stand-in of the network, which has hooks meanwhile, on a prepared picture (1, C, H, W) of its own."""
     seen: list[tuple[str, int, bool, bool]] = []  # of each module: name, multiply-adds, makes a map, sees a whole one
     hooks: list[RemovableHandle] = []
 
@@ -83,7 +83,7 @@ def glance(twin: nn.Module, x: Tensor) -> Glance:
             note(name, module)
     start = time.perf_counter()
     with torch.inference_mode():
-        scores = scores_of(twin(x.clone()))
+        scores = scores_of(twin(x))
         if scores.device.type == "cuda":
             torch.cuda.synchronize(scores.device)
     seconds = time.perf_counter() - start

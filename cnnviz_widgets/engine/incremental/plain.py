@@ -18,6 +18,8 @@ from cnnviz_widgets.results import Unit
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
 
+Compute = Callable[[Callable[[], Tensor]], Tensor]
+
 
 def rows(engine: Engine, sweep: Sweep, want: Want, lasting: Lasting | None = None) -> Iterator[Tensor]:
     """(n, k) on the CPU for each row of positions, in order.
@@ -30,7 +32,7 @@ def rows(engine: Engine, sweep: Sweep, want: Want, lasting: Lasting | None = Non
 
     def at(part: Tensor) -> Tensor:
         places = [divmod(place, count) for place in part.tolist()]
-        return compute(sweep.covered([(sweep.tops[row], sweep.lefts[column]) for row, column in places]))
+        return compute(lambda: sweep.covered([(sweep.tops[row], sweep.lefts[column]) for row, column in places]))
 
     done, waiting = 0, []
     with progress(len(sweep.tops)) as report:
@@ -47,11 +49,11 @@ def rows(engine: Engine, sweep: Sweep, want: Want, lasting: Lasting | None = Non
                     report(done)
 
 
-def _scores(engine: Engine, want: tuple[int, ...] | None, lasting: Lasting | None) -> Callable[[Tensor], Tensor]:
+def _scores(engine: Engine, want: tuple[int, ...] | None, lasting: Lasting | None) -> Compute:
     scores = engine.scorer(lasting)
-    return scores if want is None else lambda x: scores(x)[:, list(want)]
+    return scores if want is None else lambda make: scores(make)[:, list(want)]
 
 
-def _activity(engine: Engine, want: Unit, x: Tensor) -> Callable[[Tensor], Tensor]:
+def _activity(engine: Engine, want: Unit, x: Tensor) -> Compute:
     axes = engine.layers_for(x)[want.layer].axes
-    return lambda x: activity(engine, x, want, axes)
+    return lambda make: activity(engine, make(), want, axes)
