@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
@@ -67,8 +67,20 @@ class Cache:
 
 def key_of(x: Tensor) -> Hashable:
     """A short key for a prepared input: its shape and a digest of its values."""
-    digest = hashlib.blake2b(x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes(), digest_size=16)
-    return (tuple(x.shape), digest.hexdigest())
+    values = x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    for known, digest in tuple(_known):
+        if known == values:
+            return (tuple(x.shape), digest)
+    digest = hashlib.blake2b(values, digest_size=16).hexdigest()
+    if len(values) <= _SMALL:
+        _known.append((values, digest))
+    return (tuple(x.shape), digest)
+
+
+# The inputs asked about last, with their digests: to compare is ten times as fast as to digest, and a picture that
+# somebody plays with is asked about at every move.
+_SMALL = 16 * 2**20
+_known: deque[tuple[bytes, str]] = deque(maxlen=3)
 
 
 def state_of(module: nn.Module) -> Hashable:
@@ -81,14 +93,13 @@ def state_of(module: nn.Module) -> Hashable:
     """
     notes = _Notes()
     notes.module(module)
-    for tensor in notes.tensors:
-        version = None if tensor.is_inference() else tensor._version
-        notes.parts.append((id(tensor), tensor.data_ptr() if _has_memory(tensor) else 0, version))
-    return tuple(notes.parts), _sample(notes.tensors)
+    sampled = _sample(notes)  # which notes where the tensors are
+    return tuple(notes.parts), sampled
 
 
-_PLAIN = (int, float, bool, str, type(None))
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_PLAIN = frozenset((int, float, bool, str, type(None)))
+_GROUPS = frozenset(("_parameters", "_buffers", "_modules"))
+_HOOKS = frozenset(("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"))
 _STANDARD = frozenset(nn.Module().__dict__)
 
 
@@ -106,11 +117,14 @@ class _Notes:
             return
         self._seen.add(id(module))
         state = module.__dict__
-        self.parts += [tuple(state[name]) for name in _HOOKS if name in state]
-        for group in (state["_parameters"], state["_buffers"], state["_modules"]):
-            self.items(group)
         for name, value in state.items():
-            if name not in _STANDARD:
+            if name in _GROUPS:
+                if value:
+                    self.items(value)
+            elif name in _HOOKS:
+                if value:
+                    self.parts += (name, tuple(value))
+            elif name not in _STANDARD:
                 self.parts.append(name)
                 self.value(value)
 
@@ -124,6 +138,8 @@ class _Notes:
             self.parts.append(value)
         elif isinstance(value, Tensor):
             self.tensors.append(value)
+        elif type(value) is tuple and all(type(item) in _PLAIN for item in value):
+            self.parts.append(value)
         elif isinstance(value, nn.Module):
             self.module(value)
         elif isinstance(value, (list, tuple, dict)) and id(value) not in self._seen:
@@ -146,23 +162,25 @@ class _Itself:
         return id(self.thing)
 
 
-def _sample(tensors: list[Tensor]) -> Hashable:
-    """The bytes of a few elements of each tensor; read in one go for each device and type."""
+def _sample(notes: _Notes) -> Hashable:
+    """Which tensors there are, and the bytes of a few elements of each; read in one go for each device and type."""
     alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
-    for tensor in tensors:
-        if tensor.numel() and _has_memory(tensor):
-            alike.setdefault((tensor.device, tensor.dtype), []).extend(_lines(tensor.detach()))
-    return tuple(torch.cat(lines).cpu().view(torch.uint8).numpy().tobytes() for lines in alike.values())
-
-
-def _has_memory(tensor: Tensor) -> bool:
-    """False for sparse and meta tensors."""
-    return tensor.layout == torch.strided and tensor.device.type != "meta"
+    with torch.inference_mode():  # which spares every view a past
+        for tensor in notes.tensors:
+            memory = tensor.layout == torch.strided and tensor.device.type != "meta"  # which sparse ones have not
+            version = None if tensor.is_inference() else tensor._version
+            notes.parts.append((id(tensor), tensor.data_ptr() if memory else 0, version))
+            if memory and tensor.numel():
+                alike.setdefault((tensor.device, tensor.dtype), []).extend(_lines(tensor))
+        return tuple(torch.cat(lines).cpu().view(torch.uint8).numpy().tobytes() for lines in alike.values())
 
 
 def _lines(tensor: Tensor) -> list[Tensor]:
     """The elements along each axis, through the middle."""
-    axes = [(size, stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
+    shape = tensor.shape
+    if len(shape) == 1:
+        return [tensor]
+    axes = [(size, stride) for size, stride in zip(shape, tensor.stride(), strict=True) if size > 1]
     first = tensor.storage_offset()
     middle = first + sum(size // 2 * stride for size, stride in axes)
     lines = [tensor.as_strided((size,), (stride,), middle - size // 2 * stride) for size, stride in axes]

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from cnnviz_widgets.engine import Engine
-from cnnviz_widgets.engine.cache import Cache, state_of
+from cnnviz_widgets.engine import cache as caches
+from cnnviz_widgets.engine.cache import Cache, key_of, state_of
 from tests.engine.every_method import METHODS
 from tests.engine.nets import CLASSES, TRANSFORM, Fuse, Fused, plain
 
@@ -546,3 +547,33 @@ def test_many_threads_get_right_values_and_the_count_of_bytes_stays_right() -> N
     assert not wrong
     assert cache._bytes == sum(size for _, size in cache._entries.values()) <= 1500
     assert all(len(value) == size for value, size in cache._entries.values())
+
+
+# --- keys of inputs ---------------------------------------------------------------------------------------------------
+
+
+def test_the_key_of_an_input_is_that_of_its_values_wherever_they_lie_and_whenever_one_asks() -> None:
+    x = torch.rand(1, 3, 8, 8)
+    key = key_of(x)
+    for same in (x, x.clone(), x.contiguous(memory_format=torch.channels_last), x.requires_grad_()):
+        assert key_of(same) == key
+    caches._known.clear()
+    assert key_of(x) == key
+    others = [torch.rand(1, 3, 8, 8) for _ in range(5)]  # more than are remembered
+    keys = [key_of(other) for other in others]
+    assert [key_of(other) for other in others] == keys and len({key, *keys}) == 6 and key_of(x) == key
+
+
+def test_another_input_has_another_key_be_it_the_same_tensor_changed_or_the_same_bytes_in_another_shape() -> None:
+    x = torch.rand(1, 3, 8, 4)
+    keys = [key_of(x), key_of(x.view(1, 3, 4, 8)), key_of(torch.cat([x, x]))]
+    x[0, 1, 2, 3] += 1e-6
+    keys.append(key_of(x))
+    assert len(set(keys)) == 4
+
+
+def test_large_inputs_are_not_kept_for_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "_SMALL", 100)
+    caches._known.clear()
+    x = torch.rand(1, 3, 8, 8)
+    assert key_of(x) == key_of(x.clone()) and not caches._known
