@@ -8,6 +8,7 @@ points, exactly, then rounded once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -22,18 +23,20 @@ _POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2),
 TILES = {3: (2, 3, 4), 5: (2, 3)}
 
 # bytes of tiles that are worked on at once: they are read again at once, but the weights, too, once for each lot
-IN_CACHE = 4 * 2**20
+IN_CACHE = 8 * 2**20
 
-# what things cost beside a multiply-add of torch's direct convolution, measured on a CPU of today: a multiply-add of
-# the large products and of the small ones that transform, moving one number of a window, laying out and reading one
+# what things cost beside a multiply-add of torch's direct convolution, measured on a CPU of today: one of the large
+# products, going once through one number of the tiles (which transforms and copies do), laying out and reading one
 # number of the weights
-_LARGE, _SMALL, _MOVED, _LAID_OUT, _READ = 1 / 0.85, 1 / 0.65, 13.0, 50, 20
+_PRODUCT, _TOUCHED, _LAID_OUT, _READ = 1 / 0.85, 30, 50, 20
 # tiles suffer more where others use the machine, so they have to promise something
 _WORTHWHILE = 1.2
 
 
 class Winograd:
     """A convolution by tiles of `tile` x `tile` outputs, for windows in channels-last memory.
+
+    The tiles lie innermost, so every transform is two products with a small matrix, first along y, then along x.
 
     Example:
         ``Winograd(weight, bias, 4)(padded)`` is ``conv2d(padded, weight, bias)`` where its sides are as `sides` says
@@ -46,13 +49,12 @@ class Winograd:
         collect, filters, spread = matrices(tile, taps)
         transform = torch.kron(filters, filters)
         self.weight = weight.new_empty(len(transform), channels, out)
-        some = max(1, IN_CACHE // (8 * len(transform) * out))
+        some = max(1, IN_CACHE // (16 * len(transform) * out))
         for first in range(0, channels, some):  # in parts, for in float64 all of it would be read from afar
             part = weight[:, first : first + some].double().permute(2, 3, 1, 0).reshape(taps * taps, -1)
             self.weight[:, first : first + some] = (transform @ part).view(len(transform), -1, out)
         self.bias = weight.new_zeros(out) if bias is None else bias
-        self.spread = torch.kron(spread, spread).to(weight.dtype)
-        self.collect = torch.kron(collect, collect).to(weight.dtype)
+        self.spread, self.collect = spread.to(weight.dtype), collect.to(weight.dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, out, h, w) for padded maps (N, in, h + r - 1, w + r - 1), h and w whole multiples of the tile."""
@@ -61,25 +63,36 @@ class Winograd:
         tile, side, out = self.tile, self.tile + self.taps - 1, self.weight.shape[2]
         down, across = (height - self.taps + 1) // tile, (width - self.taps + 1) // tile
         laid = x.new_empty(count, down, tile, across, tile, out)
-        each = down * across * (2 * channels + out) * side * side * x.element_size()
-        at_once = max(1, min(count, max(IN_CACHE, self.weight.nbytes) // each))
-        room = [x.new_empty(side * side, at_once * down * across * n) for n in (channels, channels, out, out)]
+        each = down * across * side * side * max(channels, out)
+        at_once = max(1, min(count, max(IN_CACHE, self.weight.nbytes) // (2 * each * x.element_size())))
+        one, other = x.new_empty(at_once * each), x.new_empty(at_once * each)
         for first in range(0, count, at_once):
             part = x[first : first + at_once]
             tiles = len(part) * down * across
-            cut, spread, products, collected = (r.view(-1)[: len(r) * r.shape[1] * len(part) // at_once] for r in room)
             sample, row, column, channel = part.stride()
             strides = (row, column, sample, tile * row, tile * column, channel)
-            cut = cut.view(side, side, len(part), down, across, channels)
+            cut = _shaped(one, side, side, len(part), down, across, channels)
             cut.copy_(part.as_strided(cut.shape, strides, part.storage_offset()))
-            spread, products = spread.view(side * side, -1), products.view(side * side, tiles, out)
-            torch.mm(self.spread, cut.view(side * side, -1), out=spread)
-            torch.bmm(spread.view(side * side, tiles, channels), self.weight, out=products)
-            collected = collected[: tile * tile * tiles * out].view(tile * tile, -1)
-            torch.mm(self.collect, products.view(side * side, -1), out=collected)
-            turned = collected.view(tile, tile, len(part), down, across, out).permute(2, 3, 0, 4, 1, 5)
+            _along_both(self.spread, one, other, tiles * channels)
+            torch.bmm(
+                _shaped(one, side * side, tiles, channels), self.weight, out=_shaped(other, side * side, tiles, out)
+            )
+            _along_both(self.collect, other, one, tiles * out)
+            turned = _shaped(other, tile, tile, len(part), down, across, out).permute(2, 3, 0, 4, 1, 5)
             torch.add(turned, self.bias, out=laid[first : first + at_once])
         return laid.view(count, down * tile, across * tile, out).permute(0, 3, 1, 2)
+
+
+def _along_both(matrix: Tensor, values: Tensor, room: Tensor, count: int) -> None:
+    """``matrix @ v @ matrix.T`` in place of each of `count` squares v in `values`, laid as (side, side, count)."""
+    made, side = matrix.shape
+    torch.mm(matrix, _shaped(values, side, side * count), out=_shaped(room, made, side * count))
+    columns = matrix.expand(made, made, side)
+    torch.bmm(columns, _shaped(room, made, side, count), out=_shaped(values, made, made, count))
+
+
+def _shaped(room: Tensor, *shape: int) -> Tensor:
+    return room[: math.prod(shape)].view(shape)
 
 
 @dataclass(frozen=True)
@@ -103,12 +116,11 @@ def best_way(channels: int, out: int, taps: int, height: int, width: int, count:
     weights = taps * taps * channels * out
     ways = [direct(weights, height, width)]
     for tile in TILES.get(taps, ()):
-        side = (tile + taps - 1) ** 2
+        side = tile + taps - 1
         tiles = -(-height // tile) * -(-width // tile)
-        products = side * channels * out * _LARGE
-        transforms = side * (side * channels + tile * tile * out) * _SMALL
-        moved = (3 * side * channels + 2 * (side + tile * tile) * out) * _MOVED
-        ways.append(Way(tile, round(tiles * (products + transforms + moved)), _READ * side * channels * out))
+        products = side * side * channels * out
+        touched = 3 * side * side * channels + (side * side + side * tile + tile * tile) * out
+        ways.append(Way(tile, round(tiles * (products * _PRODUCT + touched * _TOUCHED)), _READ * products))
     return min(ways, key=lambda way: (count * way.cost + way.start) * (_WORTHWHILE if way.tile else 1))
 
 
@@ -119,8 +131,7 @@ def direct(weights: int, height: int, width: int) -> Way:
 
 def numbers(channels: int, out: int, taps: int, tile: int, height: int, width: int) -> int:
     """How many numbers are held beside input and output for one window."""
-    side = (tile + taps - 1) ** 2
-    return -(-height // tile) * -(-width // tile) * (2 * side * channels + (side + tile * tile) * out)
+    return -(-height // tile) * -(-width // tile) * 2 * (tile + taps - 1) ** 2 * max(channels, out)
 
 
 def fitted(x: Tensor, taps: int, tile: int) -> Tensor:
