@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine.incremental.base import Base
-from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding, pad
+from cnnviz_widgets.engine.incremental.operations import Joined, Local, Pooled, Sliding
 from cnnviz_widgets.engine.incremental.plan import Plan, Step, Transfer
 from cnnviz_widgets.engine.incremental.sliding import Convolution
-from cnnviz_widgets.engine.incremental.winograd import fitted
 from cnnviz_widgets.engine.jobs import checkpoint
 
 
@@ -92,9 +91,9 @@ class Execution:
             return self._pooled(operation)
         if isinstance(operation, Joined) and step.windows:
             return self._joined(step, operation)
-        inputs = [self._input(step, place) for place in range(len(operation.inputs))]
         if step.tile and isinstance(operation, Convolution):
-            return self._by_tiles(step, operation, inputs[0])
+            return self._by_tiles(step, operation)
+        inputs = [self._input(step, place) for place in range(len(operation.inputs))]
         if isinstance(operation, Sliding) and step.windows:
             return operation.valid(inputs[0])
         if isinstance(operation, Local):
@@ -106,15 +105,24 @@ class Execution:
             inputs = [t if len(t) == count else t.expand(count, *t.shape[1:]) for t in inputs]
         return operation.whole(inputs)
 
-    def _by_tiles(self, step: Step, operation: Convolution, x: Tensor) -> Tensor:
-        if not step.windows:
-            x = pad(x, operation.slides, (2, 3), 0.0)
-        x = fitted(x, operation.weight.shape[2], step.tile).contiguous(memory_format=torch.channels_last)
+    def _by_tiles(self, step: Step, operation: Convolution) -> Tensor:
         stretch = self.plan.stretches[step.number]
         height, width = operation.value.lengths if stretch is None else stretch.size
+        room = operation.tiled_sides(height, width, step.tile)
+        if step.windows:
+            x = self._input(step, 0, room)
+            corner = (0, 0)
+        else:
+            x = self._input(step, 0)
+            corner = (operation.slides[0].padding, operation.slides[1].padding)
+        if tuple(x.shape[2:]) != room:  # padding around it and zeros behind it, so that whole tiles come out
+            given, x = x, _empty(x, (2, 3), room, len(x))
+            _frame(x, corner, given.shape[2:]).copy_(given)
+        x = x.contiguous(memory_format=torch.channels_last)
         return operation.by_tiles(x, step.tile)[:, :, :height, :width]
 
-    def _input(self, step: Step, place: int) -> Tensor:
+    def _input(self, step: Step, place: int, room: tuple[int, int] | None = None) -> Tensor:
+        """What the operation reads; windows that are filled here have zeros behind them where there is more `room`."""
         number = step.operation.inputs[place]
         transfer = step.transfers[place]
         if transfer is None:
@@ -125,8 +133,9 @@ class Execution:
             source = self.base.padded(number, operation.slides, operation.fill)
         axes = self.values[number].axes
         assert axes is not None
-        out = _empty(source, axes, transfer.size, self.count)
-        self._move(out, transfer, source, axes, self.tensors.get(number))
+        out = _empty(source, axes, room or transfer.size, self.count)
+        inside = out if room is None else _frame(out, (0, 0), transfer.size)
+        self._move(inside, transfer, source, axes, self.tensors.get(number))
         return out
 
     def _move(
@@ -191,6 +200,15 @@ class Execution:
 
 def _cut(x: Tensor, axis: int, start: int, length: int) -> Tensor:
     return x if x.shape[axis] == length else x.narrow(axis, start, length)
+
+
+def _frame(out: Tensor, corner: tuple[int, int], size: Sequence[int]) -> Tensor:
+    """The part of maps that begins at `corner`; all around it they are made zero."""
+    (top, left), (bottom, right) = corner, (corner[0] + size[0], corner[1] + size[1])
+    for rest in (out[:, :, :top], out[:, :, bottom:], out[:, :, top:bottom, :left], out[:, :, top:bottom, right:]):
+        if rest.numel():
+            rest.zero_()
+    return out[:, :, top:bottom, left:right]
 
 
 def _empty(like: Tensor, axes: Sequence[int], size: tuple[int, int], count: int) -> Tensor:

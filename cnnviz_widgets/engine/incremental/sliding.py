@@ -47,8 +47,13 @@ class Convolution(Sliding):
         plain = all(slide.stride == slide.dilation == 1 for slide in self.slides) and self.groups == 1
         return square and plain and self.weight.dtype == torch.float32 and self.weight.device.type == "cpu"
 
+    def tiled_sides(self, height: int, width: int, tile: int) -> tuple[int, int]:
+        """Of padded maps from which whole tiles come out, with an output of this size in the first of them."""
+        more = self.weight.shape[2] - 1
+        return height + -height % tile + more, width + -width % tile + more
+
     def by_tiles(self, padded: Tensor, tile: int) -> Tensor:
-        """The output for padded maps, computed by tiles; padding may be longer than needed."""
+        """The output for padded maps with sides as `tiled_sides` has them, computed by tiles."""
         if tile not in self._tiled:
             self._tiled[tile] = Winograd(self.weight, self.bias, tile)
         return self._tiled[tile](padded)

@@ -14,7 +14,6 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 # where the polynomials are evaluated, beside infinity; small ones keep rounding errors small
@@ -132,12 +131,6 @@ def direct(weights: int, height: int, width: int) -> Way:
 def numbers(channels: int, out: int, taps: int, tile: int, height: int, width: int) -> int:
     """How many numbers are held beside input and output for one window."""
     return -(-height // tile) * -(-width // tile) * 2 * (tile + taps - 1) ** 2 * max(channels, out)
-
-
-def fitted(x: Tensor, taps: int, tile: int) -> Tensor:
-    """Padded maps with zeros behind them, so that whole tiles come out."""
-    more = [-(side - taps + 1) % tile for side in x.shape[2:]]
-    return F.pad(x, (0, more[1], 0, more[0])) if any(more) else x
 
 
 @cache
