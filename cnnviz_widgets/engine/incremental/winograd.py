@@ -27,9 +27,9 @@ IN_CACHE = 8 * 2**20
 # what things cost beside a multiply-add of torch's direct convolution, measured on a CPU of today: one of the large
 # products, going once through one number of the tiles (which transforms and copies do), laying out and reading one
 # number of the weights
-_PRODUCT, _TOUCHED, _LAID_OUT, _READ = 1 / 0.85, 30, 50, 20
+_PRODUCT, _TOUCHED, _LAID_OUT, _READ = 1.4, 40, 50, 20
 # tiles suffer more where others use the machine, so they have to promise something
-_WORTHWHILE = 1.2
+_WORTHWHILE = 1.25
 
 
 class Winograd:
