@@ -38,7 +38,7 @@ class Winograd:
     The tiles lie innermost, so every transform is two products with a small matrix, first along y, then along x.
 
     Example:
-        ``Winograd(weight, bias, 4)(padded)`` is ``conv2d(padded, weight, bias)`` where its sides are as `Convolution.tiled_sides` says
+        ``Winograd(weight, bias, 4)(padded)`` is ``conv2d(padded, weight, bias)``, with sides of whole tiles
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, tile: int) -> None:
