@@ -22,21 +22,23 @@ class Layout:
     def __init__(self, dtype: torch.dtype) -> None:
         """For a network that computes in `dtype`."""
         self.last = dtype != torch.float64
+        self.filters = self.last  # whether filters may lie so, too
 
     def of(self, x: Tensor) -> Tensor:
         """A picture (N, C, H, W) as the network takes it best; anything else as it is."""
-        return x.contiguous(memory_format=torch.channels_last) if self.last and x.ndim == 4 else x
+        if x.ndim != 4:
+            return x
+        return x.contiguous(memory_format=torch.channels_last if self.last else torch.contiguous_format)
 
     def run(self, x: Tensor, compute: Callable[[Tensor], T]) -> T:
-        """`compute` of prepared inputs in the best layout that it bears; it is called again where that was not the
-        first, and may then have done half of its work."""
+        """`compute` of prepared inputs with channels last; should it fail by that, again with torch's own layout."""
         try:
             return compute(self.of(x))
         except RuntimeError as error:
-            if not _views(error):
+            if not (self.last and _views(error)):
                 raise
         found = compute(x.contiguous())
-        self.last = False
+        self.last = self.filters = False
         return found
 
 
@@ -51,7 +53,7 @@ class Lasting:
         """Of stand-ins as `make` makes them."""
         self._make, self._layout = make, layout
         self._twin = make()
-        if layout.last:
+        if layout.filters:
             _lay_out_filters(self._twin)
 
     def run(self, make: Callable[[], Tensor], compute: Callable[[nn.Module, Tensor], T]) -> T:
@@ -66,7 +68,9 @@ class Lasting:
             self._twin = self._make()  # what a failed pass noted in its modules goes with it
             return compute(self._twin, x.clone())  # and what it wrote over
 
-        return self._layout.run(make(), again)
+        found = self._layout.run(make(), again)
+        self._layout.filters = False  # or every stand-in to come would fail once
+        return found
 
 
 def _lay_out_filters(twin: nn.Module) -> None:
