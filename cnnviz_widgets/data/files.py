@@ -101,7 +101,7 @@ def _unknown(stream: IO[bytes], name: str) -> str:
 
 
 def _missing(given: str, file: Path) -> str:
-    from cnnviz_widgets.data.photos import samples  # late: the sample photos come through this file
+    from cnnviz_widgets.data.sample_photos import samples  # late: the sample photos come through this file
 
     message = f"no file {given!r}"
     if not file.is_absolute():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cnnviz_widgets.data import samples
-from cnnviz_widgets.data.photos import Photo, SamplePhotos
+from cnnviz_widgets.data.sample_photos import Photo, SamplePhotos
 
 SIZES = {
     "cat": (451, 300),
