@@ -34,6 +34,7 @@ _HOME = {
     "OcclusionMap": "results",
     "OcclusionSlider": "widgets",
     "PictureSource": "widgets",
+    "PictureWall": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
     "Result": "results",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets import OcclusionCanvas as OcclusionCanvas
     from cnnviz_widgets.widgets import OcclusionSlider as OcclusionSlider
     from cnnviz_widgets.widgets import PictureSource as PictureSource
+    from cnnviz_widgets.widgets import PictureWall as PictureWall
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
     from cnnviz_widgets.widgets import TileGrid as TileGrid
     from cnnviz_widgets.widgets import UnitCard as UnitCard

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
     from cnnviz_widgets.widgets.occlusion_slider import OcclusionSlider
     from cnnviz_widgets.widgets.picture_source import PictureSource
+    from cnnviz_widgets.widgets.picture_wall import PictureWall
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.tile_grid import TileGrid
     from cnnviz_widgets.widgets.unit_card import UnitCard
@@ -30,6 +31,7 @@ __all__ = [
     "OcclusionCanvas",
     "OcclusionSlider",
     "PictureSource",
+    "PictureWall",
     "SaliencyToggle",
     "TileGrid",
     "UnitCard",
@@ -45,6 +47,7 @@ _HOME = {
     "OcclusionCanvas": "occlusion_canvas",
     "OcclusionSlider": "occlusion_slider",
     "PictureSource": "picture_source",
+    "PictureWall": "picture_wall",
     "SaliencyToggle": "saliency_toggle",
     "TileGrid": "tile_grid",
     "UnitCard": "unit_card",
