@@ -26,6 +26,7 @@ _HOME = {
     "FilterSpectrum": "results",
     "FilterViewer": "widgets",
     "Filters": "results",
+    "Gallery": "data",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
     "LayerBrowser": "widgets",
@@ -47,6 +48,7 @@ _HOME = {
     "activations": "methods.activations",
     "cam": "methods.cam",
     "deconvnet": "methods.backprop",
+    "digits": "data",
     "filter_spectrum": "methods.filters",
     "filters": "methods.filters",
     "grad_cam": "methods.cam",
@@ -58,6 +60,7 @@ _HOME = {
     "layer_activity": "methods.activations",
     "layer_cam": "methods.cam",
     "occlusion": "methods.occlusion",
+    "photos": "data",
     "project_unit": "methods.units",
     "saliency": "methods.backprop",
     "samples": "data",
@@ -67,6 +70,9 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from cnnviz_widgets.data import Gallery as Gallery
+    from cnnviz_widgets.data import digits as digits
+    from cnnviz_widgets.data import photos as photos
     from cnnviz_widgets.data import samples as samples
     from cnnviz_widgets.engine import Engine as Engine
     from cnnviz_widgets.methods.activations import activation_mask as activation_mask
