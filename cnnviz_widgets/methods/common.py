@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Objective, Score, Target
 from cnnviz_widgets.engine.backward import Rule, Unpool
 from cnnviz_widgets.results import Heatmap, PixelMap
+
+if TYPE_CHECKING:
+    from cnnviz_widgets.index import Index
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -36,6 +39,27 @@ def method(function: M) -> M:
             )
         with engine.still():
             return function(engine, *args, **kwargs)
+
+    return cast(M, call)
+
+
+def index_method(function: M) -> M:
+    """Every public method of an index: as `method`, for the network that the index was made with.
+
+    Raises:
+        TypeError: the first argument is no index.
+    """
+
+    @functools.wraps(function)
+    def call(index: Index, *args: Any, **kwargs: Any) -> Any:
+        from cnnviz_widgets.index import Index  # late: most methods do without
+
+        if not isinstance(index, Index):
+            raise TypeError(
+                f"the first argument is {type(index).__name__}; wanted an Index, as in Index.open('my.index', engine)"
+            )
+        with index.engine.still():
+            return function(index, *args, **kwargs)
 
     return cast(M, call)
 
