@@ -18,16 +18,25 @@ MOST, SIDE = 24, 96  # pictures on a sheet, and the longest side of each in pixe
 
 
 def contact_sheet(gallery: Gallery) -> str:
-    """HTML with at most 24 pictures, spread evenly over the gallery, each above its label or key."""
-    count = min(len(gallery), MOST)
-    numbers = [at * len(gallery) // count for at in range(count)]
+    """HTML with at most 24 pictures, from all over the gallery, each above its label or key."""
+    numbers = spread(len(gallery), MOST)
     figures = "".join(_figure(gallery, number) for number in numbers)
     told = html.escape(gallery.summary())
-    more = f", {count} of them spread evenly" if count < len(gallery) else ""
+    more = f"; here are {len(numbers)} of them" if len(numbers) < len(gallery) else ""
     return (
         f"<div><p style='margin:4px 0'>{told}{more}</p>"
         f"<div style='display:flex; flex-wrap:wrap; gap:8px; align-items:flex-end'>{figures}</div></div>"
     )
+
+
+def spread(total: int, most: int) -> list[int]:
+    """At most `most` of the numbers 0..total-1, increasing, one from each of as many equal stretches.
+
+    Where in its stretch each lies goes by the golden ratio: with equal steps, a gallery in which classes take turns
+    would show one class alone.
+    """
+    count = min(total, most)
+    return [int((at + (at * 0.6180339887 % 1 if count < total else 0)) * total / count) for at in range(count)]
 
 
 def _figure(gallery: Gallery, number: int) -> str:

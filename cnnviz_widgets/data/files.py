@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import stat
 from pathlib import Path
 from typing import IO
 
@@ -26,14 +27,16 @@ def picture_from_path(path: str | os.PathLike[str]) -> Image.Image:
         raise ImageError(f"{given!r} cannot be the path of a file")
     if given.startswith(("http://", "https://")):
         raise ImageError(f"{given!r} is a web address; download the picture and hand over the file's path")
-    file = Path(given).expanduser()
-    if file.is_dir():
+    file = os.path.expanduser(given) or "."
+    try:
+        kind = os.stat(file).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(_missing(given, Path(file))) from error
+    if stat.S_ISDIR(kind):
         raise IsADirectoryError(f"{given!r} is a folder; hand over one of the pictures in it")
-    if not file.exists():
-        raise FileNotFoundError(_missing(given, file))
-    if not file.is_file():
+    if not stat.S_ISREG(kind):
         raise ImageError(f"{given!r} is neither a file nor a folder (a pipe or a device)")
-    with file.open("rb") as stream:
+    with open(file, "rb") as stream:
         return picture_from_stream(stream, repr(given))
 
 

@@ -41,12 +41,11 @@ class FolderSource(Source):
     def _take(self, names: Names, folders: list[str] | None) -> None:
         self.name = key_of_name(os.path.basename(self.root) or self.root)
         self._names = names
-        tops = [name.partition("/")[0] if "/" in name else None for name in names]
         if folders is None:
-            folders = sorted({top for top in tops if top is not None})
+            folders = sorted({name.partition("/")[0] for name in names if "/" in name})
         self.classes = tuple(map(key_of_name, folders))
-        numbers: dict[str | None, int] = {None: -1, **{folder: number for number, folder in enumerate(folders)}}
-        self._labels = array("i", [numbers[top] for top in tops])
+        numbers = {folder: number for number, folder in enumerate(folders)}
+        self._labels = array("i", (numbers[name.partition("/")[0]] if "/" in name else -1 for name in names))
 
     def __len__(self) -> int:
         return len(self._names)

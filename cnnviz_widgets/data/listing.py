@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ class Names(Sequence[str]):
     """Many names in one block of bytes: 1,000,000 of them take 8 bytes each beside their letters."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        letters, ends = bytearray(), [0]
+        letters, ends = bytearray(), array("q", [0])
         for name in names:
             letters += name.encode("utf-8", "surrogatepass")
             ends.append(len(letters))

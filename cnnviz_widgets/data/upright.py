@@ -30,8 +30,9 @@ def upright_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
     Raises:
         ImageError: a picture of floats or of 32-bit integers whose values leave open what is white.
     """
-    # Work on a copy: Pillow's convert() writes transparency into the palette of the picture that it reads.
-    frame = image.copy()
+    # Else a copy: Pillow's convert() writes transparency into the palette of the picture that it reads.
+    plain = image.mode in _PROFILE_SPACE and "transparency" not in image.info
+    frame = image if plain else image.copy()
     colour, alpha = _colour_and_alpha(frame, image, name)
     picture = _in_srgb(colour, image.info.get("icc_profile"))
     if alpha is not None:
