@@ -36,7 +36,8 @@ def spread(total: int, most: int) -> list[int]:
     would show one class alone.
     """
     count = min(total, most)
-    return [int((at + (at * 0.6180339887 % 1 if count < total else 0)) * total / count) for at in range(count)]
+    edges = [at * total // count for at in range(count + 1)]
+    return [edges[at] + int((at * 0.618034) % 1 * (edges[at + 1] - edges[at])) for at in range(count)]
 
 
 def _figure(gallery: Gallery, number: int) -> str:
