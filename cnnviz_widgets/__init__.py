@@ -38,6 +38,7 @@ _HOME = {
     "PictureWall": "widgets",
     "PixelMap": "results",
     "Predictions": "results",
+    "Projection": "results",
     "Result": "results",
     "SaliencyToggle": "widgets",
     "TileGrid": "widgets",
@@ -61,11 +62,15 @@ _HOME = {
     "layer_cam": "methods.cam",
     "occlusion": "methods.occlusion",
     "photos": "data",
+    "pca": "methods.projection",
+    "place": "methods.projection",
     "project_unit": "methods.units",
     "saliency": "methods.backprop",
     "samples": "data",
     "score_cam": "methods.cam",
     "smooth_grad": "methods.backprop",
+    "tsne": "methods.projection",
+    "umap": "methods.projection",
     "unit_arithmetic": "methods.arithmetic",
 }
 
@@ -94,6 +99,10 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.filters import filter_spectrum as filter_spectrum
     from cnnviz_widgets.methods.filters import filters as filters
     from cnnviz_widgets.methods.occlusion import occlusion as occlusion
+    from cnnviz_widgets.methods.projection import pca as pca
+    from cnnviz_widgets.methods.projection import place as place
+    from cnnviz_widgets.methods.projection import tsne as tsne
+    from cnnviz_widgets.methods.projection import umap as umap
     from cnnviz_widgets.methods.units import project_unit as project_unit
     from cnnviz_widgets.results import ActivationMask as ActivationMask
     from cnnviz_widgets.results import Activations as Activations
@@ -104,6 +113,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import OcclusionMap as OcclusionMap
     from cnnviz_widgets.results import PixelMap as PixelMap
     from cnnviz_widgets.results import Predictions as Predictions
+    from cnnviz_widgets.results import Projection as Projection
     from cnnviz_widgets.results import Result as Result
     from cnnviz_widgets.results import Unit as Unit
     from cnnviz_widgets.results import UnitProjection as UnitProjection

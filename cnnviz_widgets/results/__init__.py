@@ -17,6 +17,7 @@ from cnnviz_widgets.results.activations import ActivationMask, Activations, Arit
 from cnnviz_widgets.results.filters import Filters, FilterSpectrum
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
 from cnnviz_widgets.results.occlusion import OcclusionMap
+from cnnviz_widgets.results.projection import Projection
 from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
 
@@ -31,6 +32,7 @@ __all__ = [
     "PictureResult",
     "PixelMap",
     "Predictions",
+    "Projection",
     "Reduction",
     "Result",
     "Unit",

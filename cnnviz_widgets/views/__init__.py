@@ -22,6 +22,7 @@ from cnnviz_widgets.results import (
     OcclusionMap,
     PixelMap,
     Predictions,
+    Projection,
     Result,
     UnitProjection,
 )
@@ -35,6 +36,7 @@ from cnnviz_widgets.views.layout import png
 from cnnviz_widgets.views.occlusion_map import plot_occlusion_map
 from cnnviz_widgets.views.pixel_map import plot_pixel_map
 from cnnviz_widgets.views.predictions import plot_predictions
+from cnnviz_widgets.views.projection import plot_projection
 from cnnviz_widgets.views.unit_projection import plot_unit_projection
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "plot_occlusion_map",
     "plot_pixel_map",
     "plot_predictions",
+    "plot_projection",
     "plot_unit_projection",
     "png",
 ]
@@ -62,6 +65,7 @@ VIEWS: dict[type[Result], Callable[..., Any]] = {
     OcclusionMap: plot_occlusion_map,
     PixelMap: plot_pixel_map,
     Predictions: plot_predictions,
+    Projection: plot_projection,
     UnitProjection: plot_unit_projection,
 }
 

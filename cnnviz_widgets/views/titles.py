@@ -28,6 +28,9 @@ METHOD_TITLES = {
     "unit_arithmetic": "Arithmetic",
     "filters": "Filters",
     "filter_spectrum": "Filter spectrum",
+    "tsne": "t-SNE",
+    "pca": "PCA",
+    "umap": "UMAP",
 }
 
 
