@@ -208,7 +208,7 @@ class Wall {
       tile.canvas = make("canvas", { hidden: true });
       tile.canvas.setAttribute("aria-hidden", "true");
       tile.badge = make("span", { className: "cnnviz-badge" });
-      tile.frame = make("div", { className: "cnnviz-frame" }, tile.canvas, tile.badge);
+      tile.frame = make("div", { className: "cnnviz-plate" }, tile.canvas, tile.badge);
       tile.words = make("div", { className: "cnnviz-words" });
       tile.append(tile.frame, tile.words);
     }

@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_had_is_said_to_be_none(mount: Mount):
     view = mount(wall_of([1, 2], fetch=lambda number: b"" if number == 1 else png(number)))
     rest(view)
     assert middle(view, 0) is None and middle(view, 1) == colour(2)
-    assert tile(view, 0).locator(".cnnviz-frame").get_attribute("data-note") == "no picture"
+    assert tile(view, 0).locator(".cnnviz-plate").get_attribute("data-note") == "no picture"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
