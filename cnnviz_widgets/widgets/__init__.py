@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.occlusion_slider import OcclusionSlider
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.picture_wall import PictureWall
+    from cnnviz_widgets.widgets.point_map import PointMap
     from cnnviz_widgets.widgets.saliency_toggle import SaliencyToggle
     from cnnviz_widgets.widgets.tile_grid import TileGrid
     from cnnviz_widgets.widgets.unit_card import UnitCard
@@ -32,6 +33,7 @@ __all__ = [
     "OcclusionSlider",
     "PictureSource",
     "PictureWall",
+    "PointMap",
     "SaliencyToggle",
     "TileGrid",
     "UnitCard",
@@ -48,6 +50,7 @@ _HOME = {
     "OcclusionSlider": "occlusion_slider",
     "PictureSource": "picture_source",
     "PictureWall": "picture_wall",
+    "PointMap": "point_map",
     "SaliencyToggle": "saliency_toggle",
     "TileGrid": "tile_grid",
     "UnitCard": "unit_card",

@@ -1,0 +1,583 @@
+/**
+ * The front end of PointMap: points in a plane, to move about in, to point at and to select from.
+ *
+ * `PointState` belongs to the model: it knows where the points are and which are chosen. `PointMapView` belongs to one
+ * place on the page and looks at a part of the plane of its own: one canvas has the points, one above it what changes
+ * with the mouse. `PointHand` says what mouse and keys mean.
+ */
+
+import { ColourBar } from "./front/bar.js";
+import { scaleOf } from "./front/colours.js";
+import { Density } from "./front/density.js";
+import { clamp, keepKeys, make, put } from "./front/elements.js";
+import { receiveFiles } from "./front/files.js";
+import { bytesOf, change } from "./front/link.js";
+import { Readout } from "./front/readout.js";
+import { Report } from "./front/report.js";
+import { say } from "./front/words.js";
+import { PointHand, REACH } from "./point_hand.js";
+import { PointLegend } from "./point_legend.js";
+import { pointLook, pointStyle } from "./point_look.js";
+import { PointOver } from "./point_over.js";
+import { PointPainter } from "./point_paint.js";
+import { boundsOf, pointsIn } from "./point_polygon.js";
+import { CHOSEN, FAINT, PLAIN, PointState } from "./point_state.js";
+import { PointTip } from "./point_tip.js";
+import { PointTools } from "./point_tools.js";
+import { PointView } from "./point_view.js";
+
+const TRAITS = [
+  "points", "groups", "values", "highlight", "words", "selection", "selected", "hidden", "pointing", "marks", "labels",
+  "pictures", "height", "label", "toolbar", "scale", "colormap", "tables", "status", "error", "openable",
+];
+const HINT = "Point at a point to read it, drag to move, turn the wheel to zoom, Shift-drag to select.";
+
+/** One of these for every model: anywidget calls the default export once for each. */
+export default () => {
+  const state = new PointState();
+  return {
+    initialize: ({ model }) => state.attach(model, TRAITS),
+    render: ({ model, el }) => {
+      const view = new PointMapView(model, el, state);
+      return () => view.destroy();
+    },
+  };
+};
+
+class PointMapView {
+  constructor(model, el, state) {
+    Object.assign(this, { model, el, state });
+    this.view = new PointView();
+    this.painter = new PointPainter();
+    this.over = new PointOver(state);
+    this.id = ""; // Of the points that were drawn last.
+    this.fits = -1;
+    this.following = true; // Whether the view follows the extent of the points.
+    /** @type {{ x: number, y: number, scale: number } | null} where the view glides to */ this.goal = null;
+    /** @type {{ x: number, y: number } | null} */ this.mouse = null;
+    /** @type {number | null} under the mouse */ this.hover = null;
+    /** @type {number | null} where the arrow keys are */ this.cursor = null;
+    this.marks = [];
+    this.opening = "";
+    this.problem = "";
+    this.frame = 0;
+    this.stale = new Set(["points", "over", "words"]);
+    this.build();
+    this.listen();
+    this.takeMarks();
+    this.draw();
+  }
+
+  destroy() {
+    const { state } = this;
+    state.views.delete(this.redraw);
+    state.thumbnails.want(this, []);
+    state.words.want(this, []);
+    state.thumbnails.want(this.over, []);
+    state.words.want(this.over, []);
+    this.hand.close();
+    this.resized.disconnect();
+    this.themed.disconnect();
+    this.density.close();
+    for (const timer of [this.retry, this.recolour]) clearTimeout(timer);
+    cancelAnimationFrame(this.frame);
+    for (const picture of this.over.pictures) picture?.close();
+    this.el.classList.remove("cnnviz-host");
+    this.el.replaceChildren();
+  }
+
+  build() {
+    const { model, state } = this;
+    this.canvas = make("canvas", { className: "cnnviz-pixels" });
+    this.above = make("canvas", { className: "cnnviz-points-above" });
+    for (const canvas of [this.canvas, this.above]) canvas.setAttribute("aria-hidden", "true");
+    this.tip = new PointTip();
+    this.tools = new PointTools(model, state, this);
+    this.ground = make(
+      "div", { className: "cnnviz-points-ground", tabIndex: 0 },
+      this.canvas, this.above, this.tip.element, this.tools.zooms,
+    );
+    this.ground.setAttribute("role", "application");
+    this.ground.setAttribute("aria-roledescription", "map of points");
+    this.nothing = make("div", { className: "cnnviz-nothing" });
+    this.legend = new PointLegend(model, state);
+    this.bar = new ColourBar();
+    this.side = make("div", { className: "cnnviz-points-side" }, this.bar.element, this.legend.element);
+    this.stage = make("div", { className: "cnnviz-points-stage" }, this.ground, this.nothing, this.side);
+    this.caption = make("div", { className: "cnnviz-caption" });
+    this.static = make("div", { className: "cnnviz-static", textContent: "static: no kernel answers" });
+    this.readout = new Readout();
+    const again = () => this.schedule("words");
+    this.report = new Report({
+      stop: () => {
+        state.link.say({ type: "stop" });
+        again();
+      },
+      closed: () => {
+        again();
+        this.ground.focus();
+      },
+    });
+    this.root = make(
+      "div", { className: "cnnviz cnnviz-points" },
+      make("div", { className: "cnnviz-head" }, this.caption, this.static),
+      this.stage, this.report.track,
+      make("div", { className: "cnnviz-under" }, this.readout.element, this.report.work),
+      this.report.alarm, this.tools.element,
+    );
+    const complain = (words) => this.complain(words);
+    this.file = receiveFiles(this.root, (file) => this.send(file), complain, () => model.get("openable"));
+    this.root.append(this.file);
+    keepKeys(this.root);
+    this.el.classList.add("cnnviz-host");
+    this.el.replaceChildren(this.root);
+    this.hand = new PointHand(this, this.ground);
+  }
+
+  listen() {
+    this.redraw = (trait, numbers) => this.changed(trait, numbers);
+    this.state.views.add(this.redraw);
+    const all = () => this.schedule("points", "over", "words");
+    this.density = new Density(all);
+    this.resized = new ResizeObserver(all);
+    this.resized.observe(this.ground);
+    // The new theme's colours may come a moment after its name.
+    this.themed = new MutationObserver(() => {
+      this.style = null;
+      all();
+      clearTimeout(this.recolour);
+      this.recolour = setTimeout(() => {
+        this.style = null;
+        all();
+      }, 300);
+    });
+    this.themed.observe(document.body, { attributes: true });
+  }
+
+  // ------------------------------------------------------------------------------------------ what happens
+
+  changed(trait, numbers) {
+    if (trait === "look") return this.lookAt(numbers);
+    if (["points", "groups", "hidden"].includes(trait)) this.over.renew();
+    if (trait === "points") this.arrived();
+    if (trait === "marks") this.takeMarks();
+    if (["points", "status", "error", "marks"].includes(trait)) {
+      this.opening = "";
+      this.report.renew();
+    }
+    if (["thumbnails", "said"].includes(trait)) this.schedule("over", "words");
+    else if (["status", "error", "silent", "label", "toolbar", "openable"].includes(trait)) this.schedule("words");
+    else this.schedule("points", "over", "words");
+  }
+
+  /** Other points came, or the same ones elsewhere. */
+  arrived() {
+    const { state } = this;
+    if (state.id !== this.id) {
+      this.id = state.id;
+      [this.hover, this.cursor] = [null, null];
+      this.view.whole = 0; // So that the view jumps.
+      this.following = true;
+    }
+    if (state.fits !== this.fits) this.following = true;
+    this.fits = state.fits;
+    if (this.hover !== null && !this.mouse) this.hover = null;
+  }
+
+  async takeMarks() {
+    const marks = this.model.get("marks");
+    this.marks = marks;
+    const pictures = await Promise.all(
+      marks.map(({ thumbnail }) => {
+        const bytes = thumbnail ? bytesOf(thumbnail) : [];
+        return bytes.length ? createImageBitmap(new Blob([bytes])).catch(() => null) : null;
+      }),
+    );
+    if (this.marks !== marks) return;
+    for (const picture of this.over.pictures) picture?.close();
+    this.over.pictures = pictures;
+    this.schedule("over");
+  }
+
+  complain(words) {
+    this.problem = words;
+    this.schedule("words");
+  }
+
+  /** Send a file to the kernel, which knows whether it is a picture. @param {File} file */
+  async send(file) {
+    this.problem = "";
+    this.opening = file.name;
+    this.schedule("words");
+    try {
+      this.state.link.say({ type: "file", name: file.name }, [await file.arrayBuffer()]);
+    } catch (error) {
+      this.opening = "";
+      this.complain(`${file.name} could not be read: ${error.message}`);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------ where one looks
+
+  pan(right, under) {
+    this.view.pan(right, under);
+    this.took();
+  }
+
+  zoom(times, right, under) {
+    this.view.come(times, right, under);
+    this.took();
+  }
+
+  /** Somebody moved the view: it stays there. */
+  took() {
+    this.following = false;
+    this.goal = null;
+    this.schedule("points", "over");
+  }
+
+  /** Show everything, and follow it. */
+  fit() {
+    this.following = true;
+    this.schedule("points", "over", "words");
+  }
+
+  /** @param {number[] | null} numbers */
+  lookAt(numbers) {
+    const { places } = this.state;
+    const bounds = numbers && boundsOf(numbers.flatMap((number) => [places[2 * number], places[2 * number + 1]]));
+    if (!numbers) return this.fit();
+    if (!bounds) return;
+    this.following = false;
+    this.goal = this.view.around(bounds);
+    this.goal.scale = Math.min(this.goal.scale, this.view.whole * 40);
+    this.schedule("points", "over");
+  }
+
+  // ------------------------------------------------------------------------------------------ points and hands
+
+  point(mouse) {
+    this.mouse = mouse;
+    this.schedule("over", "words");
+  }
+
+  /** The point that is meant by a place of the view, or null. */
+  under({ x, y }) {
+    const { state, view } = this;
+    if (!state.count) return null;
+    const at = view.at(x, y);
+    const number = state.grid.nearest(at.x, at.y, REACH / view.scale, (each) => state.able(each));
+    return number < 0 ? this.inPicture(x, y) : number;
+  }
+
+  /** The point whose thumbnail lies at a place. */
+  inPicture(x, y) {
+    for (const [number, { x0, y0, x1, y1 }] of this.boxes ?? []) {
+      if (x >= x0 && x <= x1 && y >= y0 && y <= y1) return number;
+    }
+    return null;
+  }
+
+  /** The point that is read out: under the mouse or, without it, at the cursor. */
+  pointed() {
+    const { state } = this;
+    const number = this.mouse ? this.hover : this.cursor;
+    return number !== null && number < state.count && state.able(number) ? number : null;
+  }
+
+  selected() {
+    const number = this.model.get("selected");
+    return number !== null && number < this.state.count ? number : null;
+  }
+
+  /** @param {"more" | "less" | null} how */
+  click(spot, how) {
+    const number = this.under(spot);
+    if (number !== null) this.cursor = number;
+    if (number !== null && how) this.state.select([number], how);
+    else this.state.click(number);
+    this.schedule("points", "over", "words");
+  }
+
+  /** Select what lies in a lasso. @param {number[]} corners in CSS pixels of the view */
+  enclose(corners, how) {
+    if (corners.length < 6) return;
+    const { state, view } = this;
+    const plane = [];
+    for (let i = 0; i < corners.length; i += 2) {
+      const { x, y } = view.at(corners[i], corners[i + 1]);
+      plane.push(x, y);
+    }
+    state.select(pointsIn(state.places, plane, (number) => state.able(number)), how, plane);
+  }
+
+  turn(mode) {
+    this.hand.mode = mode;
+    this.schedule("words");
+  }
+
+  /** Go to the nearest point in a direction; with `all`, move the view instead. */
+  walk(right, up, all) {
+    const { state, view } = this;
+    this.mouse = null;
+    if (all) return this.pan(-80 * right, 80 * up);
+    const from = this.cursor !== null && state.able(this.cursor) ? this.cursor : null;
+    const next = from === null ? this.middle() : this.beside(from, right, up);
+    if (next === null) return;
+    this.cursor = next;
+    this.reveal(next);
+    this.schedule("over", "words");
+  }
+
+  /** The point nearest to the middle of what is seen. */
+  middle() {
+    const { state, view } = this;
+    if (!state.count) return null;
+    const reach = Math.hypot(view.width, view.height) / view.scale;
+    const found = state.grid.nearest(view.x, view.y, reach, (number) => state.able(number));
+    return found < 0 ? null : found;
+  }
+
+  /** The nearest point within 45 degrees of a direction; what lies aside counts as farther. */
+  beside(from, right, up) {
+    const { places } = this.state;
+    const [x, y] = [places[2 * from], places[2 * from + 1]];
+    let best = null;
+    let least = Infinity;
+    for (let number = 0; number < this.state.count; number++) {
+      const [dx, dy] = [places[2 * number] - x, places[2 * number + 1] - y];
+      const along = dx * right + dy * up;
+      const aside = dx * up - dy * right;
+      const distance = along * along + 3 * aside * aside;
+      if (!(along > 0) || Math.abs(aside) > along || distance >= least || !this.state.able(number)) continue;
+      [best, least] = [number, distance];
+    }
+    return best;
+  }
+
+  /** Bring a point into sight. */
+  reveal(number) {
+    const { state, view } = this;
+    const { x, y } = state.shown(number);
+    const [right, under] = [view.right(x), view.under(y)];
+    const edge = 24;
+    const to = [clamp(right, edge, view.width - edge), clamp(under, edge, view.height - edge)];
+    if (to[0] !== right || to[1] !== under) this.pan(to[0] - right, to[1] - under);
+  }
+
+  choose() {
+    const number = this.pointed();
+    if (number !== null) this.state.click(number);
+    this.schedule("points", "over", "words");
+  }
+
+  /** Put the point at the cursor into the selection, or take it out. */
+  toggle() {
+    const number = this.pointed();
+    if (number !== null) this.state.select([number], this.state.chosen[number] ? "less" : "more");
+  }
+
+  clearable() {
+    return this.state.chosenCount > 0 || this.hand.mode !== "pan" || this.model.get("selected") !== null;
+  }
+
+  /** Escape: leave the lasso, else select nothing. */
+  clear() {
+    if (this.hand.mode !== "pan") return this.turn("pan");
+    if (this.state.chosenCount) this.state.select([]);
+    else change(this.model, { selected: null });
+    this.schedule("points", "over", "words");
+  }
+
+  // ------------------------------------------------------------------------------------------ what is seen
+
+  /** @param {...("points" | "over" | "words")} what has to be drawn again */
+  schedule(...what) {
+    for (const each of what) this.stale.add(each);
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    const { state, model } = this;
+    const some = state.count > state.missing;
+    this.ground.hidden = !some;
+    this.nothing.hidden = some;
+    this.side.hidden = !some;
+    this.ground.style.height = this.side.style.height = `${model.get("height")}px`;
+    if (some && !this.lay()) return;
+    const moving = some && this.advance();
+    const { stale } = this;
+    this.stale = new Set();
+    if (moving) stale.add("points").add("over");
+    if (some && stale.has("points")) this.drawPoints();
+    if (some && (stale.has("points") || stale.has("over"))) this.drawOver(moving);
+    if (stale.has("words")) this.drawWords(some);
+    if (moving) this.schedule("points", "over");
+  }
+
+  /** Fit the canvases into the page. @returns {boolean} whether they can be seen */
+  lay() {
+    const { ground, view } = this;
+    const [width, height] = [ground.clientWidth, ground.clientHeight];
+    if (!width || !height) {
+      // Out of sight. When it comes back the observer says so, except after a change of theme, which hides everything
+      // for less than a frame: hence one more try.
+      if (!this.unseen) this.retry = setTimeout(() => this.schedule("points", "over", "words"), 300);
+      this.unseen = true;
+      return false;
+    }
+    this.unseen = false;
+    const density = this.density.now();
+    const [across, down] = [Math.round(width * density), Math.round(height * density)];
+    for (const canvas of [this.canvas, this.above]) {
+      if (canvas.width === across && canvas.height === down) continue;
+      [canvas.width, canvas.height] = [across, down];
+      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+      for (const part of ["points", "over"]) this.stale.add(part);
+    }
+    if (!this.style || this.style.density !== density) this.style = pointStyle(this.root, density);
+    view.resize(width, height);
+    return true;
+  }
+
+  /** Let points and view glide on. @returns {boolean} whether there is more to come */
+  advance() {
+    const { state, view } = this;
+    const gliding = state.advance(performance.now());
+    const whole = view.around(state.bounds);
+    const jump = !view.whole;
+    view.whole = whole.scale || 1;
+    if (this.following) this.goal = whole;
+    if (!this.goal) return gliding;
+    if (jump) {
+      view.go({ ...this.goal, scale: view.whole });
+      return gliding;
+    }
+    const before = [view.x, view.y, view.scale];
+    const going = view.glide(this.goal, matchMedia("(prefers-reduced-motion: reduce)").matches ? 1 : 0.25);
+    if (!going) this.goal = null;
+    if (before[0] !== view.x || before[1] !== view.y || before[2] !== view.scale) this.stale.add("points");
+    return gliding || going;
+  }
+
+  drawPoints() {
+    const { state, view, painter, style, model } = this;
+    const { density } = style;
+    const values = state.groups.values;
+    this.scale = values && scaleOf(values, model.get("scale"));
+    this.table = this.tools.colours.table(Boolean(this.scale?.signed));
+    const look = pointLook(state, view, style, this.scale, this.table);
+    this.look = look;
+    const to = {
+      scale: view.scale * density,
+      right: (view.width / 2 - view.x * view.scale) * density,
+      under: (view.height / 2 + view.y * view.scale) * density,
+    };
+    const radius = look.radius * density;
+    painter.begin(this.canvas.width, this.canvas.height, 2 * (Math.ceil(radius + 3 * density) + 3), style.ground);
+    const points = { X: state.X, Y: state.Y, tint: state.groups.tints(this.scale), level: state.level };
+    const rings = { ...points, order: state.ringed, tint: state.level };
+    const ink = new Int32Array(8).fill(style.packedInk);
+    for (const level of [FAINT, PLAIN, CHOSEN]) {
+      if (level === CHOSEN && !state.chosenCount) break;
+      if (level === FAINT && !state.chosenCount && state.lit === null) continue;
+      const faint = level === FAINT ? look.faint : 1;
+      painter.draw(points, level, to, look.colours, { radius, alpha: look.alpha * faint });
+      if (!state.ringed.length) continue;
+      const line = { radius: radius + 1.4 * density, alpha: 0.9 * faint, line: 1.3 * density };
+      painter.draw(rings, level, to, ink, line);
+    }
+    painter.end(this.canvas.getContext("2d"));
+  }
+
+  drawOver(moving) {
+    const { model, view, style } = this;
+    if (this.mouse) {
+      const before = this.hover;
+      this.hover = this.hand.corners ? null : this.under(this.mouse);
+      if (before !== this.hover) this.stale.add("words");
+    }
+    const pointed = this.pointed();
+    this.boxes = this.over.draw(this.above.getContext("2d"), view, style, this.look, {
+      marks: this.marks, pointed, selected: this.selected(), corners: this.hand.corners, moving,
+      labels: model.get("labels"), pictures: model.get("pictures"),
+    });
+    this.drawTip(pointed);
+    this.ground.classList.toggle("cnnviz-points-lasso", this.hand.mode !== "pan");
+    this.ground.classList.toggle("cnnviz-points-over", Boolean(this.mouse) && pointed !== null);
+    if (model.get("pointing") && model.get("pointed") !== pointed) change(model, { pointed });
+    if (this.stale.has("words")) this.schedule("words");
+  }
+
+  drawTip(pointed) {
+    const { state, view } = this;
+    const { thumbnails, words } = state;
+    const wanted = pointed === null ? [] : [pointed];
+    thumbnails.want(this, wanted.filter(() => thumbnails.some));
+    words.want(this, wanted.filter(() => words.source));
+    if (pointed === null) return this.tip.hide();
+    const { x, y } = state.shown(pointed);
+    const place = { x: view.right(x), y: view.under(y), width: view.width, height: view.height };
+    const picture = thumbnails.some && !state.link.silent ? thumbnails.get(pointed) : (thumbnails.get(pointed) ?? null);
+    this.tip.show(picture, this.read(pointed), place, this.style.density);
+  }
+
+  /** What is known of a point, as pairs of a name and a value. @returns {[string, string][]} */
+  read(number) {
+    const { state } = this;
+    const { groups, words } = state;
+    const said = words.get(number);
+    /** @type {[string, string][]} */ const lines = [["", words.name(number) || `point ${number}`]];
+    const group = groups.nameOf(number);
+    const told = new Set((said?.lines ?? []).map(([name]) => name));
+    if (group && !told.has(groups.title || "group")) lines.push([groups.title || "group", group]);
+    if (groups.values) lines.push([groups.values.name || "value", say(groups.values.data[number])]);
+    lines.push(...(said?.lines ?? []));
+    if (state.stands(number)) lines.push(["○", this.model.get("highlight").name]);
+    return lines;
+  }
+
+  drawWords(some) {
+    const { model, state } = this;
+    put(this.caption, model.get("label"));
+    this.static.hidden = !state.link.silent;
+    const pointed = some ? this.pointed() : null;
+    const words = pointed === null ? [] : this.read(pointed).map(([name, value]) => [name || "point", value]);
+    this.readout.show(words, some ? this.summary() : "");
+    const busy = this.opening && `Opening ${this.opening}…`;
+    this.report.draw(model.get("status"), model.get("error"), { problem: this.problem, busy });
+    put(this.nothing, state.count ? `None of the ${state.count} points has a place.` : "No points yet.");
+    const { values } = state.groups;
+    this.legend.draw(!values, model.get("highlight"));
+    this.drawBar(values);
+    this.side.hidden = !some || (this.legend.element.hidden && !values);
+    this.tools.draw(this.hand.mode, some);
+    const caption = model.get("label");
+    const many = `${state.count - state.missing} points`;
+    const keys = "Arrow keys go from point to point, Enter selects, L is the lasso.";
+    this.ground.setAttribute("aria-label", `${caption ? `${caption}: ` : ""}${many}. ${keys}`);
+  }
+
+  /** What is said while no point is pointed at. */
+  summary() {
+    const { state } = this;
+    const many = (number) => number.toLocaleString("en");
+    const parts = [];
+    if (state.chosenCount) parts.push(`${many(state.chosenCount)} of ${many(state.count)} points selected.`);
+    if (state.missing) parts.push(`${many(state.missing)} points have no place and are left out.`);
+    if (!state.chosenCount) parts.push(HINT);
+    return parts.join(" ");
+  }
+
+  drawBar(values) {
+    this.bar.element.hidden = !values;
+    if (!values || !this.scale) return;
+    const held = this.model.get("scale");
+    this.bar.draw(this.scale, this.table, { what: values.name, held: Boolean(held) });
+    // A held scale may end before the values do.
+    if (values.hi > this.scale.hi) this.bar.hi.textContent = `≥ ${this.bar.hi.textContent}`;
+    if (values.lo < this.scale.lo) this.bar.lo.textContent = `≤ ${this.bar.lo.textContent}`;
+  }
+}
