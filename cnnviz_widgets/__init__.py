@@ -37,6 +37,7 @@ _HOME = {
     "PictureSource": "widgets",
     "PictureWall": "widgets",
     "PixelMap": "results",
+    "PointMap": "widgets",
     "Predictions": "results",
     "Projection": "results",
     "Result": "results",
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets import OcclusionSlider as OcclusionSlider
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import PictureWall as PictureWall
+    from cnnviz_widgets.widgets import PointMap as PointMap
     from cnnviz_widgets.widgets import SaliencyToggle as SaliencyToggle
     from cnnviz_widgets.widgets import TileGrid as TileGrid
     from cnnviz_widgets.widgets import UnitCard as UnitCard
