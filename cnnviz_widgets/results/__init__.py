@@ -16,7 +16,9 @@ imported here; the views (matplotlib) are looked up when a picture is asked for.
 from cnnviz_widgets.results.activations import ActivationMask, Activations, Arithmetic, UnitProjection
 from cnnviz_widgets.results.filters import Filters, FilterSpectrum
 from cnnviz_widgets.results.kinds import Heatmap, PixelMap, Predictions, Reduction
+from cnnviz_widgets.results.neighbors import Neighbors
 from cnnviz_widgets.results.occlusion import OcclusionMap
+from cnnviz_widgets.results.patches import Patches, UnitClasses
 from cnnviz_widgets.results.projection import Projection
 from cnnviz_widgets.results.record import PictureResult, Result, array
 from cnnviz_widgets.results.unit import Unit
@@ -28,7 +30,9 @@ __all__ = [
     "FilterSpectrum",
     "Filters",
     "Heatmap",
+    "Neighbors",
     "OcclusionMap",
+    "Patches",
     "PictureResult",
     "PixelMap",
     "Predictions",
@@ -36,6 +40,7 @@ __all__ = [
     "Reduction",
     "Result",
     "Unit",
+    "UnitClasses",
     "UnitProjection",
     "array",
 ]

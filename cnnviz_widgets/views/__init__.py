@@ -19,11 +19,14 @@ from cnnviz_widgets.results import (
     Filters,
     FilterSpectrum,
     Heatmap,
+    Neighbors,
     OcclusionMap,
+    Patches,
     PixelMap,
     Predictions,
     Projection,
     Result,
+    UnitClasses,
     UnitProjection,
 )
 from cnnviz_widgets.views.activation_mask import plot_activation_mask
@@ -33,10 +36,13 @@ from cnnviz_widgets.views.filter_spectrum import plot_filter_spectrum
 from cnnviz_widgets.views.filters import plot_filters
 from cnnviz_widgets.views.heatmap import plot_heatmap
 from cnnviz_widgets.views.layout import png
+from cnnviz_widgets.views.neighbors import plot_neighbors
 from cnnviz_widgets.views.occlusion_map import plot_occlusion_map
+from cnnviz_widgets.views.patches import plot_patches
 from cnnviz_widgets.views.pixel_map import plot_pixel_map
 from cnnviz_widgets.views.predictions import plot_predictions
 from cnnviz_widgets.views.projection import plot_projection
+from cnnviz_widgets.views.unit_classes import plot_unit_classes
 from cnnviz_widgets.views.unit_projection import plot_unit_projection
 
 __all__ = [
@@ -47,10 +53,13 @@ __all__ = [
     "plot_filter_spectrum",
     "plot_filters",
     "plot_heatmap",
+    "plot_neighbors",
     "plot_occlusion_map",
+    "plot_patches",
     "plot_pixel_map",
     "plot_predictions",
     "plot_projection",
+    "plot_unit_classes",
     "plot_unit_projection",
     "png",
 ]
@@ -62,10 +71,13 @@ VIEWS: dict[type[Result], Callable[..., Any]] = {
     FilterSpectrum: plot_filter_spectrum,
     Filters: plot_filters,
     Heatmap: plot_heatmap,
+    Neighbors: plot_neighbors,
     OcclusionMap: plot_occlusion_map,
+    Patches: plot_patches,
     PixelMap: plot_pixel_map,
     Predictions: plot_predictions,
     Projection: plot_projection,
+    UnitClasses: plot_unit_classes,
     UnitProjection: plot_unit_projection,
 }
 
