@@ -4,6 +4,7 @@ from cnnviz_widgets.engine.backward import NoRuleError
 from cnnviz_widgets.engine.core import Engine, Gradients
 from cnnviz_widgets.engine.jobs import Cancelled, Job, Worker, checkpoint, current_job, steps
 from cnnviz_widgets.engine.layers import Layer, Layers, ReceptiveField
+from cnnviz_widgets.engine.observer import Observer, penultimate
 from cnnviz_widgets.engine.targets import Objective, Score, Target
 
 __all__ = [
@@ -15,11 +16,13 @@ __all__ = [
     "Layers",
     "NoRuleError",
     "Objective",
+    "Observer",
     "ReceptiveField",
     "Score",
     "Target",
     "Worker",
     "checkpoint",
     "current_job",
+    "penultimate",
     "steps",
 ]

@@ -34,9 +34,9 @@ def run(twin: nn.Module, x: Tensor, outputs: Sequence[str] = (), inputs: Sequenc
     """
     kept = Run(x)
     modules = dict(twin.named_modules())
-    for name, calls in _calls(outputs, modules).items():
+    for name, calls in calls_of(outputs, modules).items():
         modules[name].register_forward_hook(_keeper(kept.outputs, calls))
-    for name, calls in _calls(inputs, modules).items():
+    for name, calls in calls_of(inputs, modules).items():
         modules[name].register_forward_pre_hook(_input_keeper(kept.inputs, calls))
     kept.scores = scores_of(twin(x.clone()))  # some networks change their input in place
     for names, found, verb in ((outputs, kept.outputs, "gave"), (inputs, kept.inputs, "took")):
@@ -55,7 +55,7 @@ def measure(twin: nn.Module, x: Tensor, layers: Sequence[str], look: Callable[[s
     several times its last call is seen last; ``"name#1"`` is its first alone.
     """
     modules = dict(twin.named_modules())
-    for name, calls in _calls(layers, modules).items():
+    for name, calls in calls_of(layers, modules).items():
         modules[name].register_forward_hook(_viewer(look, calls))
     twin(x.clone())
 
@@ -86,7 +86,7 @@ def scores_of(output: Any) -> Tensor:
     return found
 
 
-def _calls(names: Sequence[str], modules: Mapping[str, nn.Module]) -> dict[str, dict[int, str]]:
+def calls_of(names: Sequence[str], modules: Mapping[str, nn.Module]) -> dict[str, dict[int, str]]:
     """For each module that is meant: which of its calls are wanted, under which name."""
     wanted: dict[str, dict[int, str]] = {}
     for name in names:

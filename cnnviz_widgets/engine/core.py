@@ -22,6 +22,7 @@ from cnnviz_widgets.engine.backward import Rule, Unpool, backward
 from cnnviz_widgets.engine.batches import Batches
 from cnnviz_widgets.engine.cache import Cache, key_of, state_of
 from cnnviz_widgets.engine.capture import Run, measure, run, scores_of
+from cnnviz_widgets.engine.fingerprint import fingerprint
 from cnnviz_widgets.engine.incremental import Incremental
 from cnnviz_widgets.engine.jobs import Worker, checkpoint
 from cnnviz_widgets.engine.last_maps import find_last_maps
@@ -160,6 +161,15 @@ class Engine:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
+    def assemble(self, pictures: Sequence[Tensor]) -> Tensor:
+        """One batch (N, C, H, W) of pictures (C, H, W) of one size, as `preprocessing` or its `levels` made them."""
+        batch = torch.stack(list(pictures))
+        if batch.dtype == torch.uint8:
+            batch = self.preprocessing.numbers(self._layout.of(batch))  # laid out while it is small
+        if self.device.type == "cuda":
+            return batch.pin_memory().to(self.device, self.dtype, non_blocking=True)
+        return batch.to(self.device, self.dtype)
+
     def display(self, tensor: Tensor) -> NDArray[np.uint8]:
         """The inverse of `prepare`: the pixels (H, W, 3) that the network saw in an input (1, C, H, W) or (C, H, W)."""
         single = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
@@ -257,6 +267,11 @@ class Engine:
         """A value that changes whenever the network could compute something else: trained, replaced, hooked."""
         held = _held.get()
         return held[1] if held is not None and held[0] is self else state_of(self._network)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that is the same for the same network on any machine: its weights, modules, preprocessing."""
+        return self.remember(("fingerprint",), lambda: fingerprint(self))
 
     @contextmanager
     def still(self, state: Hashable = None) -> Iterator[None]:

@@ -89,7 +89,20 @@ class Preprocessing:
 
     def __call__(self, picture: Image.Image) -> torch.Tensor:
         """The network's input for an RGB picture: float32, (C, H, W)."""
-        return self._numbers(F.pil_to_tensor(self._frame(picture)).to(torch.float32))
+        return self.numbers(self.levels(picture))
+
+    @property
+    def staged(self) -> bool:
+        """Whether the input is made in two stages, `levels` and `numbers`; somebody's own transform is one stage."""
+        return True
+
+    def levels(self, picture: Image.Image) -> torch.Tensor:
+        """The first stage: the pixels that the network sees, (C, H, W) uint8 in the order RGB, or one grey channel."""
+        return F.pil_to_tensor(self._frame(picture))
+
+    def numbers(self, levels: torch.Tensor) -> torch.Tensor:
+        """The second stage: the network's numbers (..., C, H, W), float32, for `levels` of one picture or of many."""
+        return self._numbers(levels.to(torch.float32))
 
     def encode(self, pixels: NDArray[np.uint8] | NDArray[np.floating]) -> torch.Tensor:
         """The input (..., C, H, W) for RGB pixels (..., H, W, 3) that have the network's size: `inverse` turned round.

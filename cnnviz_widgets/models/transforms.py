@@ -53,6 +53,11 @@ class Wrapped(Preprocessing):
             raise TransformError(f"gave {len(tensor)} channels for this picture, but {len(self.channels)} for others")
         return tensor
 
+    @property
+    def staged(self) -> bool:
+        """False: what the transform does between the picture and the tensor is its own affair."""
+        return False
+
     def _mixed(self, rgb: torch.Tensor) -> torch.Tensor:
         """Colours as the transform mixes them: `encode` gives what the transform would."""
         return torch.einsum("kc,...chw->...khw", rgb.new_tensor(self.weights), rgb) if self.weights else rgb
