@@ -29,6 +29,7 @@ _HOME = {
     "Gallery": "data",
     "Heatmap": "results",
     "ImageCanvas": "widgets",
+    "Index": "index",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
     "OcclusionCanvas": "widgets",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.data import photos as photos
     from cnnviz_widgets.data import samples as samples
     from cnnviz_widgets.engine import Engine as Engine
+    from cnnviz_widgets.index import Index as Index
     from cnnviz_widgets.methods.activations import activation_mask as activation_mask
     from cnnviz_widgets.methods.activations import activations as activations
     from cnnviz_widgets.methods.activations import layer_activity as layer_activity
