@@ -47,18 +47,29 @@ export function drawBlock(canvas, sheet, left, side, columns) {
   if (!sheet?.picture) return;
   const pen = canvas.getContext("2d");
   const density = canvas.height / side;
-  const [width, height] = sheet.cell;
   for (let cell = 0; cell < sheet.count; cell++) {
     const { x, y, size } = placeOfCell(cell, side, columns);
     // Whole pixels of the screen, so that all cells look alike.
     const [x0, y0, x1, y1] = [left + x, y, left + x + size, y + size].map((length) => Math.round(length * density));
-    const zoom = Math.min((x1 - x0) / width, (y1 - y0) / height);
-    const [across, down] = [Math.round(width * zoom), Math.round(height * zoom)];
-    // Pixels with sharp edges; only where each would get an uneven share of few screen pixels are they smoothed.
-    pen.imageSmoothingEnabled = across < 2 * width && across !== width;
-    pen.imageSmoothingQuality = "high";
-    const from = [(cell % columns) * sheet.pitch[0], Math.floor(cell / columns) * sheet.pitch[1]];
-    const to = [x0 + Math.floor((x1 - x0 - across) / 2), y0 + Math.floor((y1 - y0 - down) / 2)];
-    pen.drawImage(sheet.picture, from[0], from[1], width, height, to[0], to[1], across, down);
+    fitted(pen, sheet, cell, { x: x0, y: y0, width: x1 - x0, height: y1 - y0 });
   }
+}
+
+/**
+ * Draw one cell of a sheet as large as fits into a box of a canvas, in the middle of it.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {import("./patch_grid.js").Sheet} sheet
+ * @param {{ x: number, y: number, width: number, height: number }} box
+ */
+export function fitted(pen, sheet, cell, box) {
+  const [width, height] = sheet.cell;
+  const zoom = Math.min(box.width / width, box.height / height);
+  const [across, down] = [Math.round(width * zoom), Math.round(height * zoom)];
+  // Pixels with sharp edges; only where each would get an uneven share of few screen pixels are they smoothed.
+  pen.imageSmoothingEnabled = across < 2 * width && across !== width;
+  pen.imageSmoothingQuality = "high";
+  const columns = Math.round(sheet.picture.width / sheet.pitch[0]);
+  const from = [(cell % columns) * sheet.pitch[0], Math.floor(cell / columns) * sheet.pitch[1]];
+  const to = [box.x + Math.floor((box.width - across) / 2), box.y + Math.floor((box.height - down) / 2)];
+  pen.drawImage(sheet.picture, from[0], from[1], width, height, to[0], to[1], across, down);
 }

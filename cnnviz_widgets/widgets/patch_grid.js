@@ -16,6 +16,7 @@ import { Report } from "./front/report.js";
 import { Shelf } from "./front/shelf.js";
 import { say } from "./front/words.js";
 import { blocksIn, cellAt, drawBlock, MIDDLE, placeOfCell } from "./patch_blocks.js";
+import { PatchDetail } from "./patch_detail.js";
 import { orderOfChannels, Sheets } from "./patch_sheets.js";
 import { PatchTools } from "./patch_tools.js";
 
@@ -67,6 +68,7 @@ class PatchView {
     this.static = make("div", { className: "cnnviz-static", textContent: "static: no kernel answers" });
     this.legend = make("div", { className: "cnnviz-explained" });
     this.nothing = make("div", { className: "cnnviz-nothing", textContent: "No layer yet." });
+    this.detail = new PatchDetail();
     this.readout = new Readout();
     this.report = new Report({ stop: () => sheets.link.say({ type: "stop" }), closed: () => this.schedule() });
     this.tools = new PatchTools(model, (channel) => change(model, { selected: channel }));
@@ -76,6 +78,7 @@ class PatchView {
       make("div", { className: "cnnviz-head" }, this.caption, this.static),
       this.legend, this.shelf.element, this.nothing, track,
       make("div", { className: "cnnviz-under" }, this.readout.element, work), alarm, this.tools.element,
+      this.detail.element,
     );
     const { element } = this.shelf;
     element.addEventListener("keydown", (event) => this.pressed(event));
@@ -166,6 +169,7 @@ class PatchView {
     }
     this.tools.draw(layer, this.side, selected);
     this.drawLegend(layer);
+    this.detail.draw(selected === null ? null : (sheets.get(selected) ?? null), `Channel ${selected}`);
     this.drawWords();
     this.mark();
     const words = `${layer.label}: ${layer.count} channels. Arrow keys walk.`;

@@ -24,7 +24,7 @@ BLOCK = 8  # Of a JPEG.
 QUALITY = 88
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerPatches:
     """What is known of all channels of a layer, before any picture of them is looked at.
 
@@ -46,9 +46,9 @@ class LayerPatches:
     values: NDArray[np.float32]
     names: tuple[str, ...]
     shares: NDArray[np.int64]
+    identity: str
     by: str = "label"
     projection: str = ""
-    identity: str = ""
 
     @property
     def count(self) -> int:

@@ -178,6 +178,19 @@ def test_a_click_and_the_keyboard_choose_a_channel(mount: Mount):
     assert made.grid.tile_size == 0
 
 
+def test_the_chosen_channel_is_seen_patch_by_patch_each_over_its_projection(mount: Mount):
+    view = mount(Made().grid)
+    assert not view.find(".cnnviz-detail").is_visible()
+    tile(view, 2).click()
+    rest(view)
+    assert view.find(".cnnviz-detail h4").inner_text() == "Channel 2"
+    pairs = view.find(".cnnviz-pairs figure")
+    assert pairs.count() == K and pairs.nth(4).locator("figcaption > div").all_inner_texts() == ["2.4", "p4.jpg"]
+    for part in (0, 1):
+        middle = "(el) => el.getContext('2d').getImageData(el.width / 2, el.height / 2, 1, 1).data[0]"
+        assert pairs.nth(4).locator("canvas").nth(part).evaluate(middle) == level(2, 4, part)
+
+
 def test_orders_begin_with_the_strongest_and_with_those_of_one_class(mount: Mount):
     made = Made()
     view = mount(made.grid)
