@@ -107,7 +107,17 @@ def _checked_keys(keys: Sequence[str], count: int) -> list[str]:
     for at, key in enumerate(keys):
         if not isinstance(key, str):
             raise TypeError(f"keys[{at}] is {key!r:.60}; a key is text")
+        if not _is_unicode(key):
+            raise ValueError(f"keys[{at}] is {key!r:.60}; half a letter (a lone surrogate) is no Unicode text")
         if key in seen:
             raise ValueError(f"keys[{at}] is {key!r:.60} a second time; a key belongs to one picture")
         seen.add(key)
     return list(map(str, keys))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

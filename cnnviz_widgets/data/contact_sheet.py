@@ -36,7 +36,7 @@ def spread(total: int, most: int) -> list[int]:
     would show one class alone.
     """
     count = min(total, most)
-    edges = [at * total // count for at in range(count + 1)]
+    edges = [at * total // max(count, 1) for at in range(count + 1)]
     return [edges[at] + int((at * 0.618034) % 1 * (edges[at + 1] - edges[at])) for at in range(count)]
 
 
