@@ -6,7 +6,7 @@
  */
 
 const SAMPLE = 400; // Points of a group of which the middle is taken.
-const CLOSE = 300; // Points in sight at most for which names and thumbnails are looked for.
+const CLOSE = 400; // Points in sight at most for which names and thumbnails are looked for.
 const GAP = 2;
 export const PICTURE = 44; // The longer side of a thumbnail on the map, in CSS pixels.
 

@@ -30,6 +30,8 @@ const TRAITS = [
   "points", "groups", "values", "highlight", "words", "selection", "selected", "hidden", "pointing", "marks", "labels",
   "pictures", "height", "label", "toolbar", "scale", "colormap", "tables", "status", "error", "openable",
 ];
+const REST = 150; // Milliseconds after which a view that was moved is at rest ...
+const SLOW = 10; // ... and those that a drawing may take to be sharp while it moves.
 const HINT = "Point at a point to read it, drag to move, turn the wheel to zoom, Shift-drag to select.";
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -56,7 +58,10 @@ class PointMapView {
     /** @type {{ x: number, y: number, scale: number } | null} where the view glides to */ this.goal = null;
     /** @type {{ x: number, y: number } | null} */ this.mouse = null;
     /** @type {number | null} under the mouse */ this.hover = null;
-    /** @type {number | null} where the arrow keys are */ this.cursor = null;
+    /** @type {number | null} where the arrow keys are, ... */ this.cursor = null;
+    this.keyed = false; // ... and whether it is they that lead, not the mouse.
+    this.hasty = false; // Whether the view is being moved, so that speed counts for more than sharpness.
+    this.slow = 0; // Milliseconds that a sharp drawing takes.
     this.marks = [];
     this.opening = "";
     this.problem = "";
@@ -79,7 +84,7 @@ class PointMapView {
     this.resized.disconnect();
     this.themed.disconnect();
     this.density.close();
-    for (const timer of [this.retry, this.recolour]) clearTimeout(timer);
+    for (const timer of [this.retry, this.recolour, this.resting]) clearTimeout(timer);
     cancelAnimationFrame(this.frame);
     for (const picture of this.over.pictures) picture?.close();
     this.el.classList.remove("cnnviz-host");
@@ -141,6 +146,10 @@ class PointMapView {
     this.density = new Density(all);
     this.resized = new ResizeObserver(all);
     this.resized.observe(this.ground);
+    this.ground.addEventListener("blur", () => {
+      this.keyed = false;
+      this.schedule("over", "words");
+    });
     // The new theme's colours may come a moment after its name.
     this.themed = new MutationObserver(() => {
       this.style = null;
@@ -233,7 +242,18 @@ class PointMapView {
   took() {
     this.following = false;
     this.goal = null;
+    this.hurry();
     this.schedule("points", "over");
+  }
+
+  /** Be quick for a moment, and sharp again after it. */
+  hurry() {
+    this.hasty = true;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.hasty = false;
+      if (this.canvas.width !== this.above.width) this.schedule("points", "over");
+    }, REST);
   }
 
   /** Show everything, and follow it. */
@@ -258,6 +278,7 @@ class PointMapView {
 
   point(mouse) {
     this.mouse = mouse;
+    if (mouse) this.keyed = false;
     this.schedule("over", "words");
   }
 
@@ -281,7 +302,7 @@ class PointMapView {
   /** The point that is read out: under the mouse or, without it, at the cursor. */
   pointed() {
     const { state } = this;
-    const number = this.mouse ? this.hover : this.cursor;
+    const number = this.mouse ? this.hover : this.keyed ? this.cursor : null;
     return number !== null && number < state.count && state.able(number) ? number : null;
   }
 
@@ -294,6 +315,7 @@ class PointMapView {
   click(spot, how) {
     const number = this.under(spot);
     if (number !== null) this.cursor = number;
+    this.keyed = !this.mouse; // A finger points at nothing once it is lifted.
     if (number !== null && how) this.state.select([number], how);
     else this.state.click(number);
     this.schedule("points", "over", "words");
@@ -320,6 +342,7 @@ class PointMapView {
   walk(right, up, all) {
     const { state, view } = this;
     this.mouse = null;
+    this.keyed = true;
     if (all) return this.pan(-80 * right, 80 * up);
     const from = this.cursor !== null && state.able(this.cursor) ? this.cursor : null;
     const next = from === null ? this.middle() : this.beside(from, right, up);
@@ -410,7 +433,10 @@ class PointMapView {
     const moving = some && this.advance();
     const { stale } = this;
     this.stale = new Set();
-    if (moving) stale.add("points").add("over");
+    if (moving) {
+      stale.add("points").add("over");
+      this.hurry();
+    }
     if (some && stale.has("points")) this.drawPoints();
     if (some && (stale.has("points") || stale.has("over"))) this.drawOver(moving);
     if (stale.has("words")) this.drawWords(some);
@@ -431,10 +457,11 @@ class PointMapView {
     this.unseen = false;
     const density = this.density.now();
     const [across, down] = [Math.round(width * density), Math.round(height * density)];
-    for (const canvas of [this.canvas, this.above]) {
-      if (canvas.width === across && canvas.height === down) continue;
-      [canvas.width, canvas.height] = [across, down];
-      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    if (this.above.width !== across || this.above.height !== down) {
+      [this.above.width, this.above.height] = [across, down];
+      for (const canvas of [this.canvas, this.above]) {
+        Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+      }
       for (const part of ["points", "over"]) this.stale.add(part);
     }
     if (!this.style || this.style.density !== density) this.style = pointStyle(this.root, density);
@@ -463,8 +490,12 @@ class PointMapView {
   }
 
   drawPoints() {
-    const { state, view, painter, style, model } = this;
-    const { density } = style;
+    const { state, view, painter, style, model, canvas, above } = this;
+    const began = performance.now();
+    const coarse = this.hasty && style.density > 1 && this.slow > SLOW;
+    const density = coarse ? 1 : style.density;
+    const [across, down] = coarse ? [view.width, view.height] : [above.width, above.height];
+    if (canvas.width !== across || canvas.height !== down) [canvas.width, canvas.height] = [across, down];
     const values = state.groups.values;
     this.scale = values && scaleOf(values, model.get("scale"));
     this.table = this.tools.colours.table(Boolean(this.scale?.signed));
@@ -476,7 +507,7 @@ class PointMapView {
       under: (view.height / 2 + view.y * view.scale) * density,
     };
     const radius = look.radius * density;
-    painter.begin(this.canvas.width, this.canvas.height, 2 * (Math.ceil(radius + 3 * density) + 3), style.ground);
+    painter.begin(across, down, 2 * (Math.ceil(radius + 3 * density) + 3), style.ground);
     const points = { X: state.X, Y: state.Y, tint: state.groups.tints(this.scale), level: state.level };
     const rings = { ...points, order: state.ringed, tint: state.level };
     const ink = new Int32Array(8).fill(style.packedInk);
@@ -489,7 +520,8 @@ class PointMapView {
       const line = { radius: radius + 1.4 * density, alpha: 0.9 * faint, line: 1.3 * density };
       painter.draw(rings, level, to, ink, line);
     }
-    painter.end(this.canvas.getContext("2d"));
+    painter.end(canvas.getContext("2d"));
+    if (!coarse) this.slow = performance.now() - began;
   }
 
   drawOver(moving) {
@@ -514,9 +546,9 @@ class PointMapView {
   drawTip(pointed) {
     const { state, view } = this;
     const { thumbnails, words } = state;
-    const wanted = pointed === null ? [] : [pointed];
-    thumbnails.want(this, wanted.filter(() => thumbnails.some));
-    words.want(this, wanted.filter(() => words.source));
+    const wanted = [pointed, this.selected()].filter((number) => number !== null);
+    thumbnails.want(this, pointed === null ? [] : [pointed]);
+    words.want(this, wanted);
     if (pointed === null) return this.tip.hide();
     const { x, y } = state.shown(pointed);
     const place = { x: view.right(x), y: view.under(y), width: view.width, height: view.height };
@@ -543,8 +575,9 @@ class PointMapView {
     const { model, state } = this;
     put(this.caption, model.get("label"));
     this.static.hidden = !state.link.silent;
-    const pointed = some ? this.pointed() : null;
-    const words = pointed === null ? [] : this.read(pointed).map(([name, value]) => [name || "point", value]);
+    const spoken = some ? (this.pointed() ?? this.selected()) : null;
+    const words = spoken === null ? [] : this.read(spoken).map(([name, value]) => [name || "point", value]);
+    if (state.chosenCount && words.length) words.push(["selection", `${state.chosenCount.toLocaleString("en")} points`]);
     this.readout.show(words, some ? this.summary() : "");
     const busy = this.opening && `Opening ${this.opening}…`;
     this.report.draw(model.get("status"), model.get("error"), { problem: this.problem, busy });
