@@ -32,9 +32,11 @@ _HOME = {
     "Index": "index",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
+    "Neighbors": "results",
     "OcclusionCanvas": "widgets",
     "OcclusionMap": "results",
     "OcclusionSlider": "widgets",
+    "Patches": "results",
     "PictureSource": "widgets",
     "PictureWall": "widgets",
     "PixelMap": "results",
@@ -46,6 +48,7 @@ _HOME = {
     "TileGrid": "widgets",
     "Unit": "results",
     "UnitCard": "widgets",
+    "UnitClasses": "results",
     "UnitProjection": "results",
     "activation_mask": "methods.activations",
     "activations": "methods.activations",
@@ -62,18 +65,21 @@ _HOME = {
     "integrated_gradients": "methods.backprop",
     "layer_activity": "methods.activations",
     "layer_cam": "methods.cam",
+    "neighbors": "methods.neighbors",
     "occlusion": "methods.occlusion",
-    "photos": "data",
     "pca": "methods.projection",
+    "photos": "data",
     "place": "methods.projection",
     "project_unit": "methods.units",
     "saliency": "methods.backprop",
     "samples": "data",
     "score_cam": "methods.cam",
     "smooth_grad": "methods.backprop",
+    "top_patches": "methods.patches",
     "tsne": "methods.projection",
     "umap": "methods.projection",
     "unit_arithmetic": "methods.arithmetic",
+    "unit_classes": "methods.unit_classes",
 }
 
 if TYPE_CHECKING:
@@ -101,11 +107,14 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.cam import score_cam as score_cam
     from cnnviz_widgets.methods.filters import filter_spectrum as filter_spectrum
     from cnnviz_widgets.methods.filters import filters as filters
+    from cnnviz_widgets.methods.neighbors import neighbors as neighbors
     from cnnviz_widgets.methods.occlusion import occlusion as occlusion
+    from cnnviz_widgets.methods.patches import top_patches as top_patches
     from cnnviz_widgets.methods.projection import pca as pca
     from cnnviz_widgets.methods.projection import place as place
     from cnnviz_widgets.methods.projection import tsne as tsne
     from cnnviz_widgets.methods.projection import umap as umap
+    from cnnviz_widgets.methods.unit_classes import unit_classes as unit_classes
     from cnnviz_widgets.methods.units import project_unit as project_unit
     from cnnviz_widgets.results import ActivationMask as ActivationMask
     from cnnviz_widgets.results import Activations as Activations
@@ -113,12 +122,15 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Filters as Filters
     from cnnviz_widgets.results import FilterSpectrum as FilterSpectrum
     from cnnviz_widgets.results import Heatmap as Heatmap
+    from cnnviz_widgets.results import Neighbors as Neighbors
     from cnnviz_widgets.results import OcclusionMap as OcclusionMap
+    from cnnviz_widgets.results import Patches as Patches
     from cnnviz_widgets.results import PixelMap as PixelMap
     from cnnviz_widgets.results import Predictions as Predictions
     from cnnviz_widgets.results import Projection as Projection
     from cnnviz_widgets.results import Result as Result
     from cnnviz_widgets.results import Unit as Unit
+    from cnnviz_widgets.results import UnitClasses as UnitClasses
     from cnnviz_widgets.results import UnitProjection as UnitProjection
     from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
     from cnnviz_widgets.widgets import FilterViewer as FilterViewer

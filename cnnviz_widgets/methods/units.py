@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from cnnviz_widgets.engine.backward import NoRectifierError, Rule, Unpool
 from cnnviz_widgets.methods.backprop import SIMONYAN, SPRINGENBERG, ZEILER
 from cnnviz_widgets.methods.common import input_gradient, method, pixel_map
 from cnnviz_widgets.methods.layer_values import placed, row_of
+from cnnviz_widgets.methods.placing import cut_box
 from cnnviz_widgets.results import Unit, UnitProjection
 
 Way = Literal["deconvnet", "guided_backprop", "saliency"]
@@ -54,25 +55,62 @@ def project_unit(
     Example:
         >>> project_unit(engine, samples["cat"], Unit("features.9", 7))
     """
-    if method not in _WAYS:
-        near = get_close_matches(str(method), _WAYS, n=1) or [", ".join(_WAYS)]
-        raise ValueError(f"method={method!r}; wanted {' or '.join(map(repr, _WAYS))}; near: {near[0]}")
-    rule, citation = _WAYS[method]
+    _, citation = way_of(method)
     x = engine.prepare(image)
     field = row_of(engine, x, unit).receptive_field
     unit, activation = placed(engine, x, unit)
-    objective = engine.objective(x, unit)
-    values, rectified = _carried_back(engine, x, objective, rule, unpool if rule == "deconvnet" else "gradient")
-    if rule == "deconvnet" and activation == 0:  # gradients are zero here by themselves, a deconvnet's signal is not
-        values = torch.zeros_like(values)
+    back = carried_back(engine, x, unit, activation, method, unpool)
     parameters: dict[str, object] = {"method": method}
-    if rule != "gradient":
-        parameters["rectified"] = rectified
-    if rule == "deconvnet":
+    if method != "saliency":
+        parameters["rectified"] = back.rectified
+    if method == "deconvnet":
         parameters["unpool"] = unpool
-    pixels = pixel_map(engine, x, objective, values, "project_unit", parameters, citation, unit.layer)
+    pixels = pixel_map(engine, x, back.objective, back.values, "project_unit", parameters, citation, unit.layer)
     box = _cut_to((int(x.shape[-2]), int(x.shape[-1])), field, unit)
     return UnitProjection(**{f.name: getattr(pixels, f.name) for f in fields(pixels)}, box=box, activation=activation)
+
+
+class CarriedBack(NamedTuple):
+    """What comes back to the input: values (1, C, H, W), and whether there was a rectifier for the rule to change."""
+
+    objective: Objective
+    values: Tensor
+    rectified: bool
+
+
+def carried_back(
+    engine: Engine, x: Tensor, unit: Unit, activation: float, way: Way, unpool: Unpool = "switches"
+) -> CarriedBack:
+    """One unit of a prepared picture, at its position, carried back to the input; zeros where it is off.
+
+    Args:
+        engine, x: the network, and the input (1, C, H, W).
+        unit: with its position, where its layer has positions.
+        activation: its value for `x`.
+        way, unpool: as in `project_unit`.
+    """
+    rule, _ = way_of(way)
+    objective = engine.objective(x, unit)
+    rectified = True
+    try:
+        values = input_gradient(engine, x, objective, rule, unpool if rule == "deconvnet" else "gradient")
+    except NoRectifierError:
+        values, rectified = input_gradient(engine, x, objective, "gradient", "gradient"), False
+    if rule == "deconvnet" and activation == 0:  # gradients are zero here by themselves, a deconvnet's signal is not
+        values = torch.zeros_like(values)
+    return CarriedBack(objective, values, rectified)
+
+
+def way_of(way: str, name: str = "method") -> tuple[Rule, str]:
+    """The rule of a way back, and its paper.
+
+    Raises:
+        ValueError: no such way; `name` is what the caller calls it.
+    """
+    if way not in _WAYS:
+        near = get_close_matches(str(way), _WAYS, n=1) or [", ".join(_WAYS)]
+        raise ValueError(f"{name}={way!r}; wanted {' or '.join(map(repr, _WAYS))}; near: {near[0]}")
+    return _WAYS[way]
 
 
 _WAYS: dict[str, tuple[Rule, str]] = {
@@ -82,19 +120,9 @@ _WAYS: dict[str, tuple[Rule, str]] = {
 }
 
 
-def _carried_back(engine: Engine, x: Tensor, objective: Objective, rule: Rule, unpool: Unpool) -> tuple[Tensor, bool]:
-    """The values (1, C, H, W) at the input, and whether there was a rectifier for the rule to change."""
-    try:
-        return input_gradient(engine, x, objective, rule, unpool), True
-    except NoRectifierError:
-        return input_gradient(engine, x, objective, "gradient", unpool), False
-
-
 def _cut_to(size: tuple[int, int], field: ReceptiveField | None, unit: Unit) -> NDArray[np.int64]:
     """The field of a unit within a picture of `size` (H, W); all of it where the field is unknown."""
     height, width = size
     if field is None or unit.y is None or unit.x is None:
         return np.array([0, 0, width, height])
-    left, top, right, bottom = field.box(unit.y, unit.x)
-    x0, y0 = min(max(left, 0), width), min(max(top, 0), height)
-    return np.array([x0, y0, max(min(right, width), x0), max(min(bottom, height), y0)])
+    return cut_box(field.box(unit.y, unit.x), size)
