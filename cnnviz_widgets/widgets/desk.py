@@ -31,18 +31,30 @@ class Desk:
         self._owners: dict[str, object] = {}
         self._lock = threading.Lock()
 
-    def submit(self, concern: str, work: Callable[[], object], *, urgent: bool = False) -> None:
+    def submit(
+        self,
+        concern: str,
+        work: Callable[[], object],
+        *,
+        urgent: bool = False,
+        on_progress: Callable[[Job[Any]], None] | None = None,
+    ) -> None:
         """Have `work` done; what was asked for this concern before is replaced or, if it runs, told to stop.
 
         Args:
             concern: what it is about.
             work: called in the worker's thread.
             urgent: do it between two steps of whatever runs, and finish it once it is begun (see `Worker.submit`).
+            on_progress: called in the worker's thread after each step.
         """
         with self._lock:
             owner = self._owners.setdefault(concern, object())
             self._jobs[concern] = self._worker.submit(
-                work, owner=owner, urgent=urgent, on_end=lambda job: self._ended(concern, job)
+                work,
+                owner=owner,
+                urgent=urgent,
+                on_progress=on_progress,
+                on_end=lambda job: self._ended(concern, job),
             )
 
     def stop(self, *concerns: str) -> None:
