@@ -52,7 +52,7 @@ def unit_classes(index: Index, unit: Unit, by: By = "label") -> UnitClasses:
         unit, over = Unit(unit.layer, unit.channel), "pictures"
         values, rows = vectors[:, unit.channel].astype(np.float64), np.arange(len(index))
     else:
-        unit, over = channel_of(index, unit), "strongest patches"
+        unit, over = _known(index, unit), "strongest patches"
         rows = index.strongest(unit.layer).rows[unit.channel]
         rows, values = rows[rows >= 0], None
     of_all, names = (index.labels, index.classes) if by == "label" else (index.predictions, index.categories)
@@ -73,6 +73,16 @@ def unit_classes(index: Index, unit: Unit, by: By = "label") -> UnitClasses:
         spreads=spread,
         counts=counts,
     )
+
+
+def _known(index: Index, unit: Unit) -> Unit:
+    """The channel of a convolution; the error for any other layer knows those with embeddings too."""
+    try:
+        return channel_of(index, unit)
+    except KeyError as error:
+        near = get_close_matches(unit.layer, index.layers, n=2, cutoff=0.5) or index.layers
+        message = f"{error}; and it has embeddings of {', '.join(map(repr, near))}"
+        raise type(error)(message) from None
 
 
 def _by_class(
