@@ -234,21 +234,22 @@ def test_a_crop_is_a_turned_square_of_the_photo_with_nothing_from_outside(monkey
     assert np.std(seen, axis=0).min() > 3  # places, sizes and angles do differ
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_crops_of_one_photo_are_neighbours_by_meaning_and_often_not_by_pixels():
     """The promise of the lesson, with the network that comes along."""
-    engine, layer, gallery = Engine("squeezenet1_1"), "features.12", photos(4)
+    engine, layer, gallery = Engine("squeezenet1_1"), "features.12", photos(2)
     pictures, found = zip(*(gallery.read(number) for number in range(len(gallery))), strict=True)
     maps = engine.outputs(torch.cat([engine.prepare(picture) for picture in pictures]), [layer])[layer]
     embedding = maps.mean((2, 3)).numpy()
     pixels = [np.asarray(picture.resize((32, 32)), dtype=np.float32).ravel() for picture in pictures]
 
-    def agreement(vectors, k: int = 2) -> float:
+    def agreement(vectors, k: int = 1) -> float:
         unit = np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
         alike = unit @ unit.T - 2 * np.eye(len(unit))
         nearest = np.argsort(-alike, axis=1)[:, :k]
         return float((np.array(found)[nearest] == np.array(found)[:, None]).mean())
 
-    assert agreement(embedding) > 0.95 and agreement(pixels) < 0.7
+    assert agreement(embedding) > 0.9 and agreement(pixels) < 0.6
 
 
 @pytest.mark.parametrize(
