@@ -21,7 +21,7 @@ from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine.jobs import steps
 from cnnviz_widgets.methods.common import index_method, whole_number
 from cnnviz_widgets.methods.nearest_rows import nearest_rows
-from cnnviz_widgets.methods.principal_axes import PrincipalAxes, principal_axes
+from cnnviz_widgets.methods.principal_axes import ROWS, PrincipalAxes, principal_axes
 from cnnviz_widgets.methods.tsne_map import FEWEST, OnStep, fit_tsne, place_by_tsne, usable_perplexity
 from cnnviz_widgets.methods.umap_map import epochs_of, fit_umap, place_by_umap
 from cnnviz_widgets.results import Projection
@@ -240,10 +240,13 @@ def _start(index: Index, layer: str | None) -> tuple[str, _Start]:
     vectors = index.embedding(layer)
 
     def compute() -> _Start:
+        for first in range(0, len(vectors), ROWS):
+            whole = np.isfinite(vectors[first : first + ROWS]).all(1)
+            if not whole.all():
+                bad = first + int(whole.argmin())
+                key = index.about(bad).key
+                raise ValueError(f"the embedding of {key!r} (row {bad}) at layer {layer!r} is not finite")
         axes = principal_axes(vectors, AXES)
-        if not np.isfinite(axes.mean).all():
-            bad = next(row for row, vector in enumerate(vectors) if not np.isfinite(vector).all())
-            raise ValueError(f"the embedding of {index.about(bad).key!r} (row {bad}) at layer {layer!r} is not finite")
         return _Start(axes, axes(vectors))
 
     return layer, index.remember(("principal axes", layer), compute)

@@ -20,7 +20,8 @@ OnStep: TypeAlias = Callable[[NDArray[np.float32], int, int, "float | None"], ob
 FEWEST = 4  # points that t-SNE has something to say about
 EVERY = 10  # iterations from one picture to the next
 EXAGGERATION = 12.0
-GRID_FROM = 10_000  # points from which openTSNE's interpolation on a grid is faster than its tree
+GRID = 10_000  # points from which openTSNE's interpolation on a grid is faster than its tree, whatever their width
+NARROW_GRID = 2_500, 40.0  # and from which it is while the map is no wider than this
 FEW = 50  # new points up to which it is faster to add up all forces on them than to make a tree of the old ones
 
 
@@ -73,7 +74,7 @@ def place_by_tsne(
 ) -> NDArray[np.float32]:
     """Where new vectors (n, D) belong in the finished map `points` (N, 2) of `vectors` (N, D).
 
-    As openTSNE's `transform` (Poličar, Stražar & Zupan 2019): each new point sets out from the median of its 25 nearest
+    As openTSNE's `transform` (Poličar, Stražar & Zupan 2019): each new point sets out from the median of its 15 nearest
     and descends 250 steps by affinities of perplexity 5; the map stays as it is, and new points do not see each other.
     """
     from openTSNE import TSNEEmbedding
@@ -83,10 +84,9 @@ def place_by_tsne(
     count = len(vectors)
     if not len(queries):
         return np.zeros((0, 2), np.float32)
-    rows, distances = nearest_rows(queries, vectors, min(count, 25))
     near = min(count, 15)
-    perplexity = min(5.0, max(near / 3, 1.5))
-    affinities = _affinities(rows[:, :near], distances[:, :near], perplexity, count)
+    rows, distances = nearest_rows(queries, vectors, near)
+    affinities = _affinities(rows, distances, min(5.0, max(near / 3, 1.5)), count)
     finished = TSNEEmbedding(points, _Affinities(csr_matrix((count, count))))
     start = np.median(points[rows].astype(np.float64), axis=1)
     forces = all_pairs if len(queries) <= FEW else kl_divergence_bh
@@ -129,13 +129,10 @@ class _Course:
         self._done = 0
 
     def __call__(self, embedding: Any, P: Any, **options: Any) -> tuple[float, NDArray[np.float64]]:
-        from openTSNE.tsne import kl_divergence_bh, kl_divergence_fft
-
         checkpoint()
         last = options.pop("should_eval_error")  # openTSNE's own question, after the last step of a phase
         shown = not last and self._done % EVERY == 0
-        forces = kl_divergence_bh if len(embedding) < GRID_FROM else kl_divergence_fft
-        error, gradient = forces(embedding, P, should_eval_error=last or shown, **options)
+        error, gradient = _forces(embedding)(embedding, P, should_eval_error=last or shown, **options)
         if shown:
             error = error / self.exaggeration - np.log(self.exaggeration)
             self.trace.append(float(error))
@@ -145,6 +142,15 @@ class _Course:
             self._report(self._done)
             self._done += 1
         return error, gradient
+
+
+def _forces(embedding: NDArray[np.float64]) -> Callable[..., tuple[float, NDArray[np.float64]]]:
+    """The faster of openTSNE's two approximations of the gradient."""
+    from openTSNE.tsne import kl_divergence_bh, kl_divergence_fft
+
+    many, width = NARROW_GRID
+    grid = len(embedding) >= GRID or (len(embedding) >= many and np.ptp(embedding, axis=0).max() <= width)
+    return kl_divergence_fft if grid else kl_divergence_bh
 
 
 class _Affinities:
