@@ -32,6 +32,7 @@ const TRAITS = [
 ];
 const REST = 150; // Milliseconds after which a view that was moved is at rest ...
 const SLOW = 10; // ... and those that a drawing may take to be sharp while it moves.
+const GLIDE = 60; // Milliseconds in which two thirds of the way to another view are done.
 const HINT = "Point at a point to read it, drag to move, turn the wheel to zoom, Shift-drag to select.";
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -472,7 +473,8 @@ class PointMapView {
   /** Let points and view glide on. @returns {boolean} whether there is more to come */
   advance() {
     const { state, view } = this;
-    const gliding = state.advance(performance.now());
+    const now = performance.now();
+    const gliding = state.advance(now);
     const whole = view.around(state.bounds);
     const jump = !view.whole;
     view.whole = whole.scale || 1;
@@ -483,7 +485,12 @@ class PointMapView {
       return gliding;
     }
     const before = [view.x, view.y, view.scale];
-    const going = view.glide(this.goal, matchMedia("(prefers-reduced-motion: reduce)").matches ? 1 : 0.25);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    // As fast on a slow machine: what is left of the way after some milliseconds.
+    const share = still ? 1 : 1 - Math.exp(-Math.min(100, now - (this.glided ?? now - 16)) / GLIDE);
+    this.glided = now;
+    const going = view.glide(this.goal, share);
+    if (!going) this.glided = null;
     if (!going) this.goal = null;
     if (before[0] !== view.x || before[1] !== view.y || before[2] !== view.scale) this.stale.add("points");
     return gliding || going;
