@@ -20,6 +20,7 @@ OnStep: TypeAlias = Callable[[NDArray[np.float32], int, int, "float | None"], ob
 FEWEST = 4  # points that t-SNE has something to say about
 EVERY = 10  # iterations from one picture to the next
 EXAGGERATION = 12.0
+ROWS = 4096  # whose affinities are computed at a time
 GRID = 10_000  # points from which openTSNE's interpolation on a grid is faster than its tree, whatever their width
 NARROW_GRID = 2_500, 40.0  # and from which it is while the map is no wider than this
 FEW = 50  # new points up to which it is faster to add up all forces on them than to make a tree of the old ones
@@ -58,8 +59,8 @@ def fit_tsne(
             on_step(_plain(start), 0, iterations, None)
         k = min(count - 1, int(3 * perplexity))
         rows, distances = nearest_rows(vectors, vectors, k, themselves=True, report=report)
-        checkpoint()
-        embedding = TSNEEmbedding(start, _Affinities(_affinities(rows, distances, perplexity)))
+        alike = _affinities(rows, distances, perplexity, count)
+        embedding = TSNEEmbedding(start, _Affinities((alike + alike.T) / (2 * count)))
         course = _Course(iterations, on_step, lambda done: report(looks + done))
         early = min(250, iterations // 3)
         for steps, exaggeration in ((early, EXAGGERATION), (iterations - early, 1.0)):
@@ -86,7 +87,7 @@ def place_by_tsne(
         return np.zeros((0, 2), np.float32)
     near = min(count, 15)
     rows, distances = nearest_rows(queries, vectors, near)
-    affinities = _affinities(rows, distances, min(5.0, max(near / 3, 1.5)), count)
+    alike = _affinities(rows, distances, min(5.0, max(near / 3, 1.5)), count)
     finished = TSNEEmbedding(points, _Affinities(csr_matrix((count, count))))
     start = np.median(points[rows].astype(np.float64), axis=1)
     forces = all_pairs if len(queries) <= FEW else kl_divergence_bh
@@ -95,7 +96,7 @@ def place_by_tsne(
         checkpoint()
         return forces(*args, **options)
 
-    placed = PartialTSNEEmbedding(start, finished, P=affinities)
+    placed = PartialTSNEEmbedding(start, finished, P=alike)
     placed.optimize(250, inplace=True, learning_rate=0.1, exaggeration=1.5, momentum=0.8, max_grad_norm=0.25,
                     max_step_norm=None, n_jobs=1, negative_gradient_method=gradient)  # fmt: skip
     return _plain(placed)
@@ -160,16 +161,18 @@ class _Affinities:
         self.P = P
 
 
-def _affinities(
-    rows: NDArray[np.int64], distances: NDArray[np.float64], perplexity: float, others: int | None = None
-) -> Any:
-    """How alike points and their neighbours are: symmetric among themselves, one by one towards `others`."""
+def _affinities(rows: NDArray[np.int64], distances: NDArray[np.float64], perplexity: float, count: int) -> Any:
+    """How alike each point and its neighbours, of so many, are: a sparse matrix (n, count) whose rows add up to 1."""
     from openTSNE.affinity import joint_probabilities_nn
+    from scipy.sparse import vstack
 
-    among = others is None
-    return joint_probabilities_nn(rows, distances, [perplexity], symmetrize=among, n_jobs=1,
-                                  normalization="pair-wise" if among else "point-wise",
-                                  n_reference_samples=others)  # fmt: skip
+    parts = []
+    for start in range(0, len(rows), ROWS):
+        checkpoint()
+        part = slice(start, start + ROWS)
+        parts.append(joint_probabilities_nn(rows[part], distances[part], [perplexity], symmetrize=False, n_jobs=1,
+                                            normalization="point-wise", n_reference_samples=count))  # fmt: skip
+    return vstack(parts, format="csr")
 
 
 def _first_points(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:

@@ -85,7 +85,18 @@ def by_definition(affinities: Any, points: NDArray[np.floating]) -> tuple[float,
 
 def alike(made: Made) -> Any:
     rows, distances = nearest_rows(made.vectors, made.vectors, 90, themselves=True)
-    return tsne_map._affinities(rows, distances, 30)
+    one_sided = tsne_map._affinities(rows, distances, 30, len(rows))
+    return (one_sided + one_sided.T) / (2 * len(rows))
+
+
+def test_affinities_are_those_of_opentsne_and_have_the_perplexity(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsne_map, "ROWS", 77)
+    theirs = openTSNE.affinity.PerplexityBasedNN(made.vectors, 30, method="exact").P
+    np.testing.assert_allclose(alike(made).toarray(), theirs.toarray(), atol=1e-9)
+    rows, distances = nearest_rows(made.vectors, made.vectors, 90, themselves=True)
+    told = tsne_map._affinities(rows, distances, 30, 600).toarray()
+    entropy = -(told * np.log(told, where=told > 0, out=np.zeros_like(told))).sum(1)
+    np.testing.assert_allclose(np.exp(entropy), 30, rtol=1e-3)
 
 
 def test_the_divergence_is_that_of_its_definition(made: Made) -> None:
