@@ -5,31 +5,31 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cnnviz_widgets.data import Gallery
 from cnnviz_widgets.engine import Engine, checkpoint, current_job
 from cnnviz_widgets.engine.jobs import progress as job_progress
-from cnnviz_widgets.index import shard as files
+from cnnviz_widgets.index.arrays import open_arrays
 from cnnviz_widgets.index.catalogue import Catalogue, Shard
-from cnnviz_widgets.index.errors import IndexDamaged, IndexRefused
+from cnnviz_widgets.index.errors import IndexDamaged, IndexIncomplete, IndexRefused
+from cnnviz_widgets.index.manifest import Manifest
 from cnnviz_widgets.index.merge import is_merged, merge
 from cnnviz_widgets.index.settings import Settings
-from cnnviz_widgets.index.survey import survey
+from cnnviz_widgets.index.upkeep import alone, drop_broken, tidy
+from cnnviz_widgets.index.work import Work
 
 if TYPE_CHECKING:
     from dask.distributed import Client
 
 FEW, MANY = 256, 2048  # pictures a shard
 MANY_FROM = 100_000
-LOOK_AGAIN = 0.2  # seconds between two looks at what another process has in work
+TOLD = 3  # of the pictures that could not be read, in the warning
 
 
 def build(
@@ -46,123 +46,87 @@ def build(
     """See `Index.build`."""
     if not len(gallery):
         raise ValueError(f"gallery {gallery.name!r} has no pictures; an index needs one at least")
+    if shard is not None and (isinstance(shard, bool) or not isinstance(shard, int) or shard < 1):
+        raise ValueError(f"shard={shard!r}; wanted a whole number from 1 up")
     catalogue = Catalogue(folder)
     like = _first_input(engine, gallery)
-    settings = _settings(engine, gallery, catalogue, like, layers, k, batch)
-    with _plainly(folder):
+
+    def agreed() -> Settings:
+        return _settings(engine, gallery, catalogue, like, layers, k, batch)
+
+    settings = agreed()  # before anything is written
+    with _plainly(folder), engine.still():
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        catalogue.begin(settings, gallery.spec())
-        size = shard or (MANY if len(gallery) >= MANY_FROM else FEW)
-        pictures = [(gallery.key(n), gallery.signature(n)) for n in range(len(gallery))]
-        catalogue.update(pictures, size)
-        shards = catalogue.shards(settings)
-        with _told(sum(one.count for one in shards), progress) as done, engine.still():
-            work = _Work(engine, gallery, folder, catalogue, settings, like, done)
-            work.do(shards, client)
-            with FileLock(folder / "merge.lock"):
+        with alone(folder):
+            _drop_broken_plan(catalogue)
+            settings = agreed()  # of two that begin at once the first decides
+            catalogue.begin(settings, gallery.spec())
+            size = shard or (MANY if len(gallery) >= MANY_FROM else FEW)
+            shards = catalogue.plan(settings, _signed(gallery), size)
+            broken, late = drop_broken(folder, settings, shards)
+        if broken:
+            were = "was" if len(broken) == 1 else "were"
+            _warn(f"{_count(len(broken), 'shard')} of the index in {str(folder)!r} {were} damaged; computed anew", 4)
+        with _told(sum(one.count for one in shards), progress) as done:
+            work = Work(engine, gallery, folder, catalogue, settings, like, client, done)
+            work.do(shards)
+            with alone(folder):
+                work.do(shards)  # what a build with other pictures, beside this one, took for superseded
                 if not is_merged(folder, gallery, shards):
-                    _merge(work, shards)
+                    _warn_of_skipped(folder, _merge(work, folder, settings, gallery, shards))
+                elif late:
+                    Manifest.load(folder).save(folder)  # younger than the shards, which need not be read again
+                tidy(folder, settings, catalogue, shards)
 
 
-class _Work:
-    """What is to be computed, and with what."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        gallery: Gallery,
-        folder: Path,
-        catalogue: Catalogue,
-        settings: Settings,
-        like: Tensor,
-        done: Callable[[int], object],
-    ) -> None:
-        self.engine, self.gallery, self.folder = engine, gallery, folder
-        self.catalogue, self.settings, self.like, self.done = catalogue, settings, like, done
-
-    def path(self, shard: Shard) -> Path:
-        """Of its file."""
-        return self.folder / "shards" / shard.name
-
-    def numbers(self, shard: Shard) -> list[int]:
-        """Which of the gallery's pictures a shard holds; beyond its end for those that are gone."""
-        numbers = []
-        for key in self.catalogue.keys(shard.first, shard.count):
-            try:
-                numbers.append(self.gallery.find(key))
-            except KeyError:
-                numbers.append(len(self.gallery))
-        return numbers
-
-    def do(self, shards: Sequence[Shard], client: Client | None) -> None:
-        """Compute every shard that has no file; those that another process has in work are waited for."""
-        there = [one for one in shards if self.path(one).is_file()]
-        self.done(sum(one.count for one in there))
-        missing = [one for one in shards if one not in there]
-        while missing:
-            if client is not None:
-                self._send(client, missing)
-            else:
-                self._compute(missing)
-            waited = [one for one in missing if not self.path(one).is_file()]
-            if waited == missing:
-                time.sleep(LOOK_AGAIN)
-                checkpoint()
-            missing = waited
-
-    def _send(self, client: Client, shards: Sequence[Shard]) -> None:
-        from cnnviz_widgets.index.distributed import Task, compute  # late: an extra
-
-        def take(place: int, content: bytes) -> None:
-            files.write(self.path(shards[place]), content)
-            self.done(shards[place].count)
-
-        task = Task.of(self.engine, self.gallery, self.settings, self.like)
-        compute(client, task, [(self.numbers(one), self.catalogue.keys(one.first, one.count)) for one in shards], take)
-
-    def _compute(self, shards: Sequence[Shard]) -> None:
-        taken: list[tuple[Shard, FileLock]] = []
-        with contextlib.ExitStack() as locks:
-
-            def mine() -> Iterator[list[int]]:
-                for one in shards:
-                    lock = FileLock(self.folder / "shards" / f"{one.number:06d}.lock", thread_local=False)
-                    try:
-                        lock.acquire(blocking=False)
-                    except Timeout:
-                        continue  # another process has it
-                    locks.callback(lock.release)
-                    if self.path(one).is_file():
-                        self.done(one.count)  # and has finished it meanwhile
-                        lock.release()
-                        continue
-                    taken.append((one, lock))
-                    yield self.numbers(one)
-
-            found = survey(self.engine, self.gallery, self.settings, mine(), self.like, self.done)
-            locks.enter_context(contextlib.closing(found))
-            for number, findings in enumerate(found):
-                one, lock = taken[number]
-                keys = self.catalogue.keys(one.first, one.count)
-                files.write(self.path(one), files.encode(findings, keys))
-                lock.release()
+def _signed(gallery: Gallery) -> Iterator[tuple[str, str]]:
+    """Key and signature of all pictures."""
+    for number in range(len(gallery)):
+        checkpoint()
+        yield gallery.key(number), gallery.signature(number)
 
 
-def _merge(work: _Work, shards: Sequence[Shard]) -> None:
+def _merge(work: Work, folder: Path, settings: Settings, gallery: Gallery, shards: Sequence[Shard]) -> Manifest:
     """Put the whole together; a broken shard is computed anew, once."""
     try:
-        merge(work.folder, work.settings, work.gallery, shards, checkpoint)
-        return
+        return merge(folder, settings, gallery, shards, checkpoint)
     except IndexDamaged as error:
-        warnings.warn(f"{error} (this is being done now)", stacklevel=2)
-    for one in shards:
-        try:
-            files.load(work.path(one), work.settings)
-        except IndexDamaged:
-            work.path(one).unlink(missing_ok=True)
-    work.done(-sum(one.count for one in shards))
-    work.do(shards, None)
-    merge(work.folder, work.settings, work.gallery, shards, checkpoint)
+        _warn(f"{error} (this is being done now)")
+    broken, _ = drop_broken(folder, settings, shards, thorough=True)
+    work.again(broken, shards)
+    work.do(shards)
+    return merge(folder, settings, gallery, shards, checkpoint)
+
+
+def _drop_broken_plan(catalogue: Catalogue) -> None:
+    """A plan that cannot be read is put aside; the next one is made of the gallery as it is."""
+    try:
+        catalogue.about()
+    except IndexDamaged as error:
+        _warn(f"{error} (this is being done now; rows may be numbered anew)")
+        for path in catalogue.path.parent.glob(f"{catalogue.path.name}*"):
+            path.unlink(missing_ok=True)
+
+
+def _warn_of_skipped(folder: Path, manifest: Manifest) -> None:
+    skipped = open_arrays(folder, manifest).skipped
+    if skipped:
+        first = "; ".join(f"{key!r}: {reason}" for key, reason in skipped[:TOLD])
+        more = f"; and {len(skipped) - TOLD:,} more" if len(skipped) > TOLD else ""
+        _warn(
+            f"{len(skipped):,} of {_count(manifest.pictures + len(skipped), 'picture')} in {manifest.name!r} could not "
+            f"be read and {'is' if len(skipped) == 1 else 'are'} not in the index; index.skipped lists what and why: "
+            f"{first}{more}"
+        )
+
+
+def _warn(message: str, level: int = 5) -> None:
+    """So that the caller of `Index.build` is named, so many calls up."""
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _settings(
@@ -175,10 +139,10 @@ def _settings(
     batch: int | None,
 ) -> Settings:
     """Those that are wanted, once it is clear that an index which is there already is of the same."""
-    about = catalogue.about()
-    if not about:
+    about = _about(catalogue)
+    if about is None:
         return Settings.of(engine, like, layers, k, batch)
-    old = Settings.from_json(about["settings"])
+    old, before = about
     where = f"the index in {str(catalogue.path.parent)!r}"
     check_network(old, engine, where)
     new = Settings.of(engine, like, layers or old.layers, k, batch or old.batch)
@@ -188,12 +152,25 @@ def _settings(
                 f"{where} was built with {name}={getattr(old, name)!r}, and now {name}={getattr(new, name)!r} is asked "
                 "for; ask for the same to go on with it, or build another one in another folder"
             )
-    if (recipe := gallery.spec()) != about["gallery"]:
+    if (recipe := gallery.spec()) != before:
         raise IndexRefused(
-            f"{where} is of the gallery {_recipe(about['gallery'])}, and this one is {_recipe(recipe)}; build another "
-            "index in another folder"
+            f"{where} is of the gallery {_recipe(before)}, and this one is {_recipe(recipe)}; build another index in "
+            "another folder"
         )
     return old
+
+
+def _about(catalogue: Catalogue) -> tuple[Settings, dict[str, Any] | None] | None:
+    """Settings and gallery of the index that is there: as its plan says, or its manifest where the plan is broken."""
+    manifest = None
+    with contextlib.suppress(FileNotFoundError, IndexIncomplete, IndexDamaged):
+        manifest = Manifest.load(catalogue.path.parent)  # one of a newer version is refused
+    about = {}
+    with contextlib.suppress(IndexDamaged):
+        about = catalogue.about()
+    if about:
+        return about["settings"], about["gallery"]
+    return None if manifest is None else (manifest.settings, manifest.gallery)
 
 
 def check_network(settings: Settings, engine: Engine, where: str) -> None:
@@ -213,7 +190,7 @@ def check_network(settings: Settings, engine: Engine, where: str) -> None:
 def _recipe(recipe: dict[str, Any] | None) -> str:
     if recipe is None:
         return "of pictures in memory"
-    return ", ".join(f"{name} {value!r}" for name, value in recipe.items())
+    return ", ".join(f"{name} {value!r:.200}" for name, value in recipe.items())
 
 
 def _first_input(engine: Engine, gallery: Gallery) -> Tensor:

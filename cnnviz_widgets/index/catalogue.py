@@ -1,16 +1,17 @@
 """The plan of an index: which pictures it is to hold, in which order, and how they are divided into shards.
 
 It is kept in SQLite, so that several processes may ask and add at once. A picture that is in keeps its number for ever;
-new ones come behind, in shards of their own.
+new ones come behind, in shards of their own, and one that the gallery no longer has leaves its place empty.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cnnviz_widgets.index.settings import Settings
 
 FORMAT = 1
 PATIENCE = 60.0  # seconds for another process to finish its turn
+GONE = "not in the gallery"  # in the place of a signature
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -46,7 +48,7 @@ class Catalogue:
         self.path = folder / "catalogue.sqlite"
 
     def about(self) -> dict[str, Any]:
-        """What the index is of: "format", "settings", "gallery"; {} before there is one.
+        """What the index is of: "format", "settings", "gallery" (its recipe); {} before there is one.
 
         Raises:
             IndexRefused: made by a newer version.
@@ -55,29 +57,37 @@ class Catalogue:
         if not self.path.is_file():
             return {}
         with self._open() as file:
+            if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+                return {}  # killed before it was begun
             found = {name: json.loads(value) for name, value in file.execute("SELECT name, value FROM about")}
-        if found and found["format"] > FORMAT:
-            raise IndexRefused(too_new(self.path, found["format"]))
-        return found
+            if found and int(found["format"]) > FORMAT:
+                raise IndexRefused(too_new(self.path, found["format"]))
+            if found:
+                found["settings"], found["gallery"] = Settings.from_json(found["settings"]), found["gallery"]
+            return found
 
     def begin(self, settings: Settings, gallery: dict[str, Any] | None) -> None:
         """Write down what the index is of; of several processes the first."""
         values = {"format": FORMAT, "settings": settings.to_json(), "gallery": gallery}
-        with self._open() as file, _turn(file):
+        with self._open(SCHEMA) as file, _turn(file):
             file.executemany(
                 "INSERT OR IGNORE INTO about VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in values.items()],
             )
 
-    def update(self, pictures: Sequence[tuple[str, str]], shard: int) -> None:
-        """Take in the pictures (key, signature) that are new, in shards of so many, and the changes of the others."""
-        with self._open() as file, _turn(file):
+    def plan(self, settings: Settings, pictures: Iterable[tuple[str, str]], shard: int) -> list[Shard]:
+        """All shards, in order, for a gallery of these pictures (key, signature).
+
+        Those that are new are taken in, in shards of so many; those that changed or are gone are noted.
+        """
+        with self._open(SCHEMA) as file, _turn(file):
             file.execute("CREATE TEMP TABLE came (place INTEGER PRIMARY KEY, key TEXT UNIQUE, signature TEXT)")
             file.executemany("INSERT OR IGNORE INTO came (key, signature) VALUES (?, ?)", pictures)
             file.execute(
                 "UPDATE picture SET signature = (SELECT signature FROM came WHERE came.key = picture.key) "
                 "WHERE EXISTS (SELECT 1 FROM came WHERE came.key = picture.key AND came.signature <> picture.signature)"
             )
+            file.execute("UPDATE picture SET signature = ? WHERE key NOT IN (SELECT key FROM came)", (GONE,))
             (before,) = file.execute("SELECT count(*) FROM picture").fetchone()
             file.execute(
                 "INSERT INTO picture (number, key, signature) SELECT ? - 1 + row_number() OVER (ORDER BY place), key, "
@@ -92,16 +102,12 @@ class Catalogue:
                 [(shards + n, first, min(shard, after - first)) for n, first in enumerate(firsts)],
             )
             file.execute("DROP TABLE came")
+            return _shards(file, settings)
 
     def shards(self, settings: Settings) -> list[Shard]:
-        """All shards, in order."""
+        """All shards of the latest plan, in order."""
         with self._open() as file:
-            plan = file.execute("SELECT number, first, count FROM shard ORDER BY number").fetchall()
-            rows = file.execute("SELECT key, signature FROM picture ORDER BY number")
-            return [
-                Shard(number, first, count, f"{number:06d}-{_digest(settings, rows.fetchmany(count))}.sqlite")
-                for number, first, count in plan
-            ]
+            return _shards(file, settings)
 
     def keys(self, first: int, count: int) -> list[str]:
         """The keys of so many pictures from a number on."""
@@ -118,20 +124,24 @@ class Catalogue:
         return None if row is None else row[0]
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, schema: str = "") -> Iterator[sqlite3.Connection]:
+        """The file; with a schema it is made where it is not there yet."""
         try:
+            # not read-only: what a killed process left half done is undone by whoever comes next
+            where = f"{self.path.resolve().as_uri()}?mode={'rwc' if schema else 'rw'}"
             # each statement is its own transaction unless `_turn` takes several together
-            with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)) as file:
-                file.executescript(SCHEMA)
+            with contextlib.closing(sqlite3.connect(where, uri=True, timeout=PATIENCE, isolation_level=None)) as file:
+                if schema:
+                    file.executescript(schema)
                 yield file
-        except sqlite3.OperationalError as error:
-            if "full" in str(error):
-                raise OSError(f"{self.path} cannot be written: {error}") from error
-            raise OSError(f"{self.path} cannot be opened or written: {error}") from error
-        except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+        except (IndexRefused, IndexDamaged):
+            raise
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+                raise plain_error(self.path, error) from error
             raise IndexDamaged(
-                f"{self.path}, the plan of this index, is damaged: {error}. What the index holds cannot be told "
-                "without it; move the folder away and build the index anew"
+                f"{self.path}, the plan of this index, is damaged: {error}. Run Index.build again: the plan is made "
+                "anew, and of the shards those that fit it are kept"
             ) from error
 
 
@@ -140,16 +150,32 @@ def too_new(path: Path, version: object) -> str:
     return f"{path} is of format {version}; this cnnviz_widgets reads up to format {FORMAT}: install a newer one"
 
 
+def plain_error(path: Path, error: sqlite3.OperationalError) -> OSError:
+    """What SQLite could not do with a file, as the operating system would say it."""
+    said = str(error)
+    number = errno.ENOSPC if "full" in said else errno.EROFS if "readonly" in said else errno.EIO
+    return OSError(number, f"{path} cannot be read or written: {said}")
+
+
+def _shards(file: sqlite3.Connection, settings: Settings) -> list[Shard]:
+    plan = file.execute("SELECT number, first, count FROM shard ORDER BY number").fetchall()
+    rows = file.execute("SELECT key, signature FROM picture ORDER BY number")
+    return [
+        Shard(number, first, count, f"{number:06d}-{_digest(settings, rows.fetchmany(count))}.sqlite")
+        for number, first, count in plan
+    ]
+
+
 @contextlib.contextmanager
 def _turn(file: sqlite3.Connection) -> Iterator[None]:
     """All or nothing, while no other process writes."""
     file.execute("BEGIN IMMEDIATE")
     try:
         yield
-    except BaseException:
-        file.execute("ROLLBACK")
-        raise
-    file.execute("COMMIT")
+        file.execute("COMMIT")
+    finally:
+        if file.in_transaction:  # on some errors SQLite has gone back by itself
+            file.execute("ROLLBACK")
 
 
 def _digest(settings: Settings, pictures: Sequence[tuple[str, str]]) -> str:

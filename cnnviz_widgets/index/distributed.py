@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,13 @@ from cnnviz_widgets.index.survey import survey
 from cnnviz_widgets.models import Preprocessing
 
 if TYPE_CHECKING:
-    from dask.distributed import Client
+    from dask.distributed import Client, Future
 
-RETRIES = 3  # of a shard whose worker is lost or raises
+RETRIES = 3  # of a shard whose worker is lost or raises, and of all when every worker is lost
 LOOK_AFTER = 0.2  # seconds between two looks whether the job was stopped
+AHEAD, AT_LEAST = 3, 8  # shards sent ahead for each thread of the workers, and in all
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -46,59 +49,96 @@ class Task:
         return Task(network, engine.preprocessing, engine.categories, engine.dtype, gallery, settings, like.cpu())
 
 
-def compute(
-    client: Client, task: Task, shards: Sequence[tuple[list[int], list[str]]], take: Callable[[int, bytes], object]
-) -> None:
-    """Have shards computed by the workers of a client.
+@dataclass(frozen=True)
+class Job(Generic[P]):
+    """One shard: the numbers of its pictures in the gallery, None for one that is gone, and their keys."""
 
-    Args:
-        client: of Dask.
-        task: what they need.
-        shards: the numbers of the pictures in the gallery, and their keys.
-        take: called with the place of a shard in `shards` and the content of its file, as each comes.
+    place: P  # whatever the caller knows it by
+    numbers: list[int | None]
+    keys: list[str]
+
+
+def compute(client: Client, task: Task, jobs: Iterator[Job[P]]) -> Generator[tuple[P, bytes]]:
+    """Have shards computed by the workers of a client; each one's place and the content of its file, as they come.
+
+    Only some are with the workers at a time, so that they do not collect results faster than these are written, and so
+    that jobs are asked for as late as can be.
 
     Raises:
+        RuntimeError: there are no workers, or all were lost several times.
         Exception: what a worker raised more than `RETRIES` times.
     """
-    from dask.distributed import as_completed
+    from dask.distributed import CancelledError, TimeoutError, wait
 
-    sent = client.scatter(task, broadcast=True, hash=False)
-    futures = {
-        client.submit(_one_shard, sent, numbers, keys, retries=RETRIES, pure=False): place
-        for place, (numbers, keys) in enumerate(shards)
-    }
+    if getattr(client, "asynchronous", False):
+        raise TypeError("this client is asynchronous; wanted is one that waits: Client(...) without asynchronous=True")
+    running: dict[Future, Job[P]] = {}
+    lost = 0
     try:
-        coming = as_completed(futures, with_results=False)
-        while futures:
+        sent = _send(client, task)
+        while True:
+            room = max(AT_LEAST, AHEAD * _threads(client)) - len(running)
+            for _, job in zip(range(room), jobs, strict=False):
+                running[_submit(client, sent, job)] = job
+            if not running:
+                return
             checkpoint()
-            if not coming.has_ready() and _nothing_within(coming):
+            try:
+                ready = _ready(wait(list(running), timeout=LOOK_AFTER, return_when="FIRST_COMPLETED"))
+                found = [(running[future], future.result()) for future in ready]
+            except TimeoutError:
                 continue
-            future = next(coming)
-            take(futures.pop(future), future.result())
-            future.release()
+            except CancelledError as error:  # every worker that had the network is gone
+                lost += 1
+                if lost > RETRIES:
+                    raise RuntimeError(
+                        f"all workers of {client} were lost, {lost} times; what was done is kept"
+                    ) from error
+                again, running = list(running.values()), {}
+                sent = _send(client, task)
+                running = {_submit(client, sent, job): job for job in again}
+                continue
+            for future in ready:
+                del running[future]
+            for job, content in found:
+                yield job.place, content
     finally:
-        if futures:
-            client.cancel(list(futures), force=True)
+        if running:
+            client.cancel(list(running), force=True)
 
 
-def _nothing_within(coming: object) -> bool:
-    """Wait a little; whether still nothing is there."""
-    import time
+def _send(client: Client, task: Task) -> Future:
+    """The network and the rest, on all workers that there are; more that come later get them from these."""
+    from dask.distributed import TimeoutError
 
-    time.sleep(LOOK_AFTER)
-    return not coming.has_ready()  # type: ignore[attr-defined]
+    try:
+        return cast("Future", client.scatter(task, broadcast=True, hash=False))
+    except TimeoutError as error:
+        raise RuntimeError(f"{client} has no workers; client.wait_for_workers(1) waits for the first") from error
+
+
+def _submit(client: Client, sent: Future, job: Job[P]) -> Future:
+    return client.submit(_one_shard, sent, job.numbers, job.keys, retries=RETRIES, pure=False)
+
+
+def _threads(client: Client) -> int:
+    return sum(cast("dict[str, int]", client.nthreads()).values())
+
+
+def _ready(answer: Any) -> set[Future]:
+    return answer.done
 
 
 _engines: dict[str, Engine] = {}
 _loading = threading.Lock()
 
 
-def _one_shard(task: Task, numbers: list[int], keys: list[str]) -> bytes:
+def _one_shard(task: Task, numbers: Sequence[int | None], keys: Sequence[str]) -> bytes:
     """On a worker: the file of one shard."""
     engine = _engine(task)
     with engine.still():
         (found,) = survey(engine, task.gallery, task.settings, [numbers], task.like.to(engine.device))
-    return files.encode(found, keys)
+    return files.encode(found, keys, task.gallery.classes)
 
 
 def _engine(task: Task) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from torch import Tensor
 from cnnviz_widgets.data import Gallery, ImageLike, as_picture
 from cnnviz_widgets.engine import Engine, Layers, Observer
 from cnnviz_widgets.engine.cache import Cache
+from cnnviz_widgets.index.arrays import open_arrays
 from cnnviz_widgets.index.build import build, check_network
 from cnnviz_widgets.index.catalogue import Catalogue
 from cnnviz_widgets.index.correctness import correctness
+from cnnviz_widgets.index.errors import IndexDamaged
 from cnnviz_widgets.index.manifest import Manifest
-from cnnviz_widgets.index.reading import frame_of, reduced
+from cnnviz_widgets.index.reading import reduced
 from cnnviz_widgets.index.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ class Index:
         self.path, self.engine, self.gallery = path, engine, gallery
         self.name, self.k = manifest.name, manifest.settings.k
         self._manifest, self._settings = manifest, manifest.settings
-        self._folder = path / "arrays" / manifest.arrays
+        self._arrays = open_arrays(path, manifest)
         self._thumbnails = Thumbnails(path / "shards", manifest.shards)
-        self._arrays: dict[str, NDArray[Any]] = {}
         self._cache = Cache()
 
     @classmethod
@@ -121,9 +121,15 @@ class Index:
     ) -> Index:
         """Look at every picture once and keep what was seen, in a folder; shows a bar while it does.
 
-        Stopped in any way, also killed, the same call goes on where it was: at most one shard is computed again. With
-        pictures added to the gallery only these are computed. Several processes may build the same index at once and
-        share the work. What cannot be read is listed in `skipped` and warned of, once.
+        Stopped in any way, also killed, the same call goes on where it was: at most one shard is computed again.
+        Several processes may build the same index at once and share the work. What cannot be read is listed in
+        `skipped` and warned of, once.
+
+        The index follows its gallery: called again, pictures that came are computed and get the rows behind, of those
+        that changed or went the shards are computed anew, and the index has no more rows of those that went. Rows stay
+        in the order in which pictures first came. Of a file a change is seen by its size and time, of an array by its
+        pixels; of a dataset it cannot be seen: delete the folder then. An `Index` that is open meanwhile, here or in
+        another process, stays as it was; open it again to see what is new.
 
         Args:
             engine: the network.
@@ -178,7 +184,14 @@ class Index:
                 gallery = Gallery.from_spec(manifest.gallery)
             except (OSError, ValueError, ImportError):
                 gallery = None  # the pictures are gone; the index is not
-        return cls(folder, engine, manifest, gallery)
+        while True:
+            try:
+                return cls(folder, engine, manifest, gallery)
+            except IndexDamaged:
+                newer = Manifest.load(folder)
+                if newer == manifest:
+                    raise
+                manifest = newer  # another process has just put its arrays in the place of those
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -262,7 +275,7 @@ class Index:
     @cached_property
     def skipped(self) -> tuple[Skipped, ...]:
         """The pictures that could not be read, and why."""
-        return tuple(Skipped(key, reason) for key, reason in json.loads((self._folder / "skipped.json").read_bytes()))
+        return tuple(Skipped(key, reason) for key, reason in self._arrays.skipped)
 
     # --- one picture --------------------------------------------------------------------------------------------------
 
@@ -307,7 +320,7 @@ class Index:
         raise KeyError(f"no picture {key!r} in this index{why}")
 
     def thumbnail(self, row: int) -> bytes:
-        """A JPEG of what the network saw, at most 96 pixels a side."""
+        """A JPEG of what the network saw, at most 112 pixels a side."""
         return self._thumbnails.thumbnail(self._number(self._row(row)))
 
     def picture(self, row: int) -> Image.Image:
@@ -382,9 +395,7 @@ class Index:
 
     def reduced(self, image: ImageLike) -> NDArray[np.uint8]:
         """(h, w, 3) a picture in pixel space, as `pixels` has those of the index."""
-        preprocessing, picture = self.engine.preprocessing, as_picture(image)
-        tensor = preprocessing.levels(picture) if preprocessing.staged else preprocessing(picture)
-        return reduced(frame_of(tensor, preprocessing), self._settings.pixels)
+        return reduced(self.engine.preprocessing.frame(as_picture(image)), self._settings.pixels)
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value of `key`, computed once and kept while there is room; shared, so nobody may write into it."""
@@ -403,9 +414,6 @@ class Index:
         return int(self._array("numbers")[row])
 
     def _array(self, name: str) -> NDArray[Any]:
-        if name not in self._arrays:
-            # a plain array over the map: np.memmap is slower in every operation
-            self._arrays[name] = np.asarray(np.load(self._folder / f"{name}.npy", mmap_mode="r"))
         return self._arrays[name]
 
     def _layers(self, shape: tuple[int, int]) -> Layers:

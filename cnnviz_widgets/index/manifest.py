@@ -12,6 +12,8 @@ from cnnviz_widgets.index.errors import IndexDamaged, IndexIncomplete, IndexRefu
 from cnnviz_widgets.index.settings import Settings
 from cnnviz_widgets.index.shard import write
 
+MANIFEST = "manifest.json"
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -42,7 +44,7 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Put it in the place of the one before."""
         values = {"format": FORMAT, **asdict(self), "settings": self.settings.to_json()}
-        write(folder / "manifest.json", json.dumps(values, indent=1, ensure_ascii=True).encode())
+        write(folder / MANIFEST, json.dumps(values, indent=1, ensure_ascii=True).encode())
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -54,7 +56,7 @@ class Manifest:
             IndexRefused: a newer version made it.
             IndexDamaged: the file, or one that it names, is not what it should be.
         """
-        path = folder / "manifest.json"
+        path = folder / MANIFEST
         if not path.is_file():
             raise _missing(folder)
         try:
@@ -69,25 +71,15 @@ class Manifest:
         try:
             settings = Settings.from_json(values.pop("settings"))
             shards = tuple((str(name), int(first), int(count)) for name, first, count in values.pop("shards"))
-            found = Manifest(settings=settings, shards=shards, classes=tuple(values.pop("classes")), **values)
+            sizes = {str(name): int(size) for name, size in values.pop("sizes").items()}
+            classes = tuple(map(str, values.pop("classes")))
+            found = Manifest(settings=settings, shards=shards, sizes=sizes, classes=classes, **values)
+            for name, kind in (("pictures", int), ("skipped", int), ("arrays", str), ("name", str)):
+                if not isinstance(getattr(found, name), kind):
+                    raise ValueError(f"its {name} is {getattr(found, name)!r}")
+            return found
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(path, error) from error
-        found.check(folder)
-        return found
-
-    def check(self, folder: Path) -> None:
-        """See that every array is there and whole.
-
-        Raises:
-            IndexDamaged: one is not.
-        """
-        for name, size in self.sizes.items():
-            path = folder / "arrays" / self.arrays / name
-            if not path.is_file() or path.stat().st_size != size:
-                there = f"has {path.stat().st_size} bytes instead of {size}" if path.is_file() else "is missing"
-                raise IndexDamaged(
-                    f"{path} of this index {there}. Run Index.build again: it is made anew from the rest"
-                )
 
 
 def _broken(path: Path, error: Exception) -> IndexDamaged:

@@ -18,9 +18,11 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from cnnviz_widgets.data import Gallery
+from cnnviz_widgets.index.arrays import SKIPPED, open_arrays
 from cnnviz_widgets.index.board import NONE, Board, keys_of, numbers_of, values_of
 from cnnviz_widgets.index.catalogue import Shard
-from cnnviz_widgets.index.manifest import Manifest
+from cnnviz_widgets.index.manifest import MANIFEST, Manifest
+from cnnviz_widgets.index.reading import GONE
 from cnnviz_widgets.index.settings import Settings
 from cnnviz_widgets.index.shard import Part, damaged, load, write
 
@@ -44,6 +46,7 @@ def merge(
 
     Raises:
         IndexDamaged: a shard's file is broken.
+        ValueError: not one picture could be read.
         OSError: no room, no right to write.
     """
     name = _name(shards, gallery)
@@ -51,11 +54,11 @@ def merge(
     partial = folder / "arrays" / f".{name}.{uuid4().hex}.part"
     partial.mkdir(parents=True)
     try:
-        arrays = _Arrays(partial, settings, sum(shard.count for shard in shards))
-        for shard in shards:
-            arrays.add(load(folder / "shards" / shard.name, settings), shard, folder / "shards" / shard.name)
-            step()
-        pictures, skipped = arrays.close()
+        with contextlib.closing(_Arrays(partial, settings, sum(shard.count for shard in shards), gallery)) as arrays:
+            for shard in shards:
+                arrays.add(load(folder / "shards" / shard.name, settings), shard, folder / "shards" / shard.name)
+                step()
+            pictures, skipped = arrays.finish()
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
         if target.exists():  # the same shards, but damaged: else there would be nothing to merge
             shutil.rmtree(target)
@@ -67,7 +70,7 @@ def merge(
         settings,
         gallery.spec(),
         gallery.name,
-        tuple(gallery.classes),
+        tuple(arrays.classes),
         pictures,
         skipped,
         tuple((shard.name, shard.first, shard.count) for shard in shards),
@@ -75,14 +78,17 @@ def merge(
         sizes,
     )
     manifest.save(folder)
-    _tidy(folder, name, {shard.name for shard in shards})
     return manifest
 
 
 def is_merged(folder: Path, gallery: Gallery, shards: Sequence[Shard]) -> bool:
-    """Whether the manifest is of these very shards and everything that it names is there."""
+    """Whether the manifest is of these very shards, and its arrays are there and no younger than it is."""
     try:
-        return Manifest.load(folder).arrays == _name(shards, gallery)
+        manifest = Manifest.load(folder)
+        open_arrays(folder, manifest)
+        made = (folder / MANIFEST).stat().st_mtime_ns
+        later = any(path.stat().st_mtime_ns > made for path in (folder / "arrays" / manifest.arrays).iterdir())
+        return manifest.arrays == _name(shards, gallery) and not later
     except (ValueError, OSError):
         return False
 
@@ -90,7 +96,8 @@ def is_merged(folder: Path, gallery: Gallery, shards: Sequence[Shard]) -> bool:
 class _Arrays:
     """The arrays while they are filled, in blocks as the shards come: none is ever in memory as a whole."""
 
-    def __init__(self, folder: Path, settings: Settings, at_most: int) -> None:
+    def __init__(self, folder: Path, settings: Settings, at_most: int, gallery: Gallery) -> None:
+        self.classes = list(gallery.classes)
         self._folder, self._settings, self._at_most = folder, settings, at_most
         self._files: dict[str, _Array] = {}
         self._count = 0
@@ -101,12 +108,12 @@ class _Arrays:
         count, n = len(part.positions), self._count
         if count + len(part.skipped) != shard.count:
             raise damaged(path, f"it holds {count + len(part.skipped)} pictures instead of {shard.count}")
-        self._skipped += part.skipped
+        self._skipped += [(key, reason) for key, reason in part.skipped if reason != GONE]
         if not count:
             return
         columns: dict[str, NDArray[Any]] = {
             "numbers": shard.first + part.positions,
-            "labels": part.labels,
+            "labels": self._labels(part),
             "predictions": part.predictions,
             "probabilities": part.probabilities,
             "shapes": part.shapes,
@@ -125,10 +132,13 @@ class _Arrays:
         rows[part.positions] = np.arange(n, n + count)
         self._carry(_renumbered(part.board, rows))
 
-    def close(self) -> tuple[int, int]:
+    def finish(self) -> tuple[int, int]:
         """Finish the files; how many pictures there are, and how many were skipped."""
+        if not self._count:
+            first = "; the first: {!r}: {}".format(*self._skipped[0]) if self._skipped else ""
+            raise ValueError(f"none of the {len(self._skipped)} pictures of the gallery can be read{first}")
         for array in self._files.values():
-            array.close()
+            array.finish()
         boards = [one for level in self._boards for one in level]
         board = Board.merged(boards or [Board(self._settings.channels, self._settings.k)])
         for name, values in (
@@ -136,11 +146,30 @@ class _Arrays:
             ("strongest-rows", numbers_of(board.keys)),
             ("strongest-places", board.places),
         ):
-            array = _Array(self._folder / f"{name}.npy", values, len(values))
+            array = self._files[name] = _Array(self._folder / f"{name}.npy", values, len(values))
             array.append(values)
-            array.close()
-        write(self._folder / "skipped.json", json.dumps(self._skipped).encode())
+            array.finish()
+        write(self._folder / SKIPPED, json.dumps(self._skipped).encode())
         return self._count, len(self._skipped)
+
+    def close(self) -> None:
+        """Let go of the files, finished or not."""
+        for array in self._files.values():
+            array.close()
+
+    def _labels(self, part: Part) -> NDArray[np.int64]:
+        """As the gallery numbers them now: with a class more, the others may have moved up since the shard was made."""
+        if not part.classes or not self.classes or list(part.classes) == self.classes:
+            return part.labels
+        numbers = np.arange(max(len(part.classes), part.labels.max(initial=0) + 1))
+        for number in np.unique(part.labels[(part.labels >= 0) & (part.labels < len(part.classes))]):
+            name = part.classes[number]
+            if self.classes[number : number + 1] == [name]:
+                continue
+            if name not in self.classes:
+                self.classes.append(name)
+            numbers[number] = self.classes.index(name)
+        return np.where(part.labels < 0, part.labels, numbers[part.labels])
 
     def _carry(self, board: Board) -> None:
         """Merge boards as a tree, so that each is read about as often as the tree is high, and few are kept."""
@@ -170,7 +199,7 @@ class _Array:
         self._file.write(np.ascontiguousarray(values, self._like.dtype).data.cast("B"))
         self._rows += len(values)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         head = self._header(self._rows)
         if len(head) != len(self._head):
             raise AssertionError("numpy no longer leaves room for the number of rows in the head of its files")
@@ -179,6 +208,10 @@ class _Array:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of what was not finished the rest need not be written
+            self._file.close()
 
     def _header(self, rows: int) -> bytes:
         head = io.BytesIO()
@@ -205,14 +238,3 @@ def _name(shards: Sequence[Shard], gallery: Gallery) -> str:
     for shard in shards:
         digest.update(f"{shard.name}:{shard.first}:{shard.count};".encode())
     return digest.hexdigest()
-
-
-def _tidy(folder: Path, arrays: str, shards: set[str]) -> None:
-    """Remove what the manifest no longer names; where another process still reads it, the next one may."""
-    for path in (folder / "arrays").iterdir():
-        if path.name != arrays and not path.name.endswith(".part"):
-            shutil.rmtree(path, ignore_errors=True)
-    for path in (folder / "shards").glob("*.sqlite"):
-        if path.name not in shards:
-            with contextlib.suppress(OSError):
-                path.unlink()

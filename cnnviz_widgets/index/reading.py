@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from cnnviz_widgets.data import Gallery
 from cnnviz_widgets.models import Preprocessing
 
-THUMBNAIL = 96  # pixels of the longest side
+THUMBNAIL = 112  # pixels of the longest side, at most: half of what most networks see
+GONE = "it is no longer in the gallery"  # the reason of a place that is left empty
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Reading:
     Attributes:
         position: in its shard.
         label: its number, -1 for none.
-        tensor: (C, H, W), levels of uint8 or, of somebody's own transform, the network's numbers.
+        tensor: the preprocessing's levels (H, W, C) or, of somebody's own transform, the network's numbers (C, H, W).
+        shape: (H, W) of what the network sees.
         thumbnail: JPEG of what the network sees.
         pixels: (h, w, 3) uint8, the same for pixel space.
         reason: "" when it could be read.
@@ -33,48 +36,48 @@ class Reading:
     position: int
     label: int = -1
     tensor: Tensor = field(default_factory=lambda: torch.empty(0))
+    shape: tuple[int, int] = (0, 0)
     thumbnail: bytes = b""
     pixels: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
     reason: str = ""
 
 
 def read(
-    gallery: Gallery, number: int, position: int, preprocessing: Preprocessing, pixels: tuple[int, int]
+    gallery: Gallery, number: int | None, position: int, preprocessing: Preprocessing, pixels: tuple[int, int]
 ) -> Reading:
-    """Picture `number` of a gallery; never raises what is wrong with the picture."""
+    """Picture `number` of a gallery, None for one that it no longer has; never raises what is wrong with a picture."""
+    if number is None:
+        return Reading(position, reason=GONE)
     try:
         picture, label = gallery.read(number)
-        tensor = preprocessing.levels(picture) if preprocessing.staged else preprocessing(picture)
-        frame = frame_of(tensor, preprocessing)
+        if preprocessing.staged:
+            frame = preprocessing.frame(picture)
+            tensor = preprocessing.levels(frame)
+        else:
+            tensor = preprocessing(picture)
+            frame = Image.fromarray(preprocessing.inverse(tensor))
     except Exception as error:  # whatever is wrong with one picture, the others are not to blame
         return Reading(position, reason=str(error) or type(error).__name__)
-    return Reading(position, label, tensor, thumbnail_of(frame), reduced(frame, pixels))
-
-
-def frame_of(tensor: Tensor, preprocessing: Preprocessing) -> Image.Image:
-    """What the network sees, from levels or from its numbers."""
-    if tensor.dtype != torch.uint8:
-        return Image.fromarray(preprocessing.inverse(tensor))
-    if len(tensor) == 1:
-        return Image.fromarray(tensor[0].numpy())
-    return Image.fromarray(tensor.permute(1, 2, 0).contiguous().numpy())
+    shape = (frame.height, frame.width)
+    return Reading(position, label, tensor, shape, thumbnail_of(frame), reduced(frame, pixels))
 
 
 def thumbnail_of(frame: Image.Image) -> bytes:
     """A JPEG, its longest side at most `THUMBNAIL` pixels."""
-    longest = max(frame.size)
-    if longest > THUMBNAIL:
-        width, height = (max(1, round(side * THUMBNAIL / longest)) for side in frame.size)
-        frame = frame.resize((width, height), Image.Resampling.BOX)
+    times = math.ceil(max(frame.size) / THUMBNAIL)
+    small = frame.reduce(times)  # by a whole number of times, which is four times as fast as any other
     encoded = io.BytesIO()
-    # small ones would show the blocks and smeared colours that nobody sees in larger ones
-    frame.save(encoded, "JPEG", quality=85 if longest > THUMBNAIL else 95, subsampling=-1 if longest > THUMBNAIL else 0)
+    # very small ones would show the blocks and smeared colours that nobody sees in larger ones
+    fine = max(small.size) <= THUMBNAIL // 2
+    small.save(encoded, "JPEG", quality=95 if fine else 85, subsampling=0 if fine else -1)
     return encoded.getvalue()
 
 
 def reduced(frame: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The picture (h, w, 3) at the size of pixel space; each pixel the mean of those it stands for."""
     height, width = size
-    if frame.size != (width, height):
-        frame = frame.resize((width, height), Image.Resampling.BOX)
-    return np.asarray(frame.convert("RGB"))
+    if frame.width % width == 0 and frame.height % height == 0:
+        small = frame.reduce((frame.width // width, frame.height // height))
+    else:
+        small = frame.resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small.convert("RGB"))

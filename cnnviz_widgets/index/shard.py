@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz_widgets.index.board import Board
+from cnnviz_widgets.index.catalogue import plain_error
 from cnnviz_widgets.index.errors import IndexDamaged
 from cnnviz_widgets.index.settings import Settings
 from cnnviz_widgets.index.survey import Findings
@@ -26,6 +27,7 @@ CREATE TABLE picture (
 );
 CREATE TABLE embedding (layer INTEGER PRIMARY KEY, width INTEGER, vectors BLOB);
 CREATE TABLE strongest (keys BLOB, places BLOB);
+CREATE TABLE class (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 """
 
 
@@ -38,6 +40,7 @@ class Part:
         labels, predictions, probabilities, shapes, pixels: (n, ...) as in `Findings`.
         embeddings: (n, D) of each layer; none where nothing could be read.
         skipped: (key, reason) of the others.
+        classes: what the gallery called the labels then.
     """
 
     positions: NDArray[np.int64]
@@ -49,17 +52,22 @@ class Part:
     embeddings: list[NDArray[np.float32]]
     board: Board
     skipped: list[tuple[str, str]]
+    classes: tuple[str, ...]
 
 
-def encode(found: Findings, keys: Sequence[str]) -> bytes:
+def encode(found: Findings, keys: Sequence[str], classes: Sequence[str]) -> bytes:
     """The file's content for what was found of the pictures with these keys; the same for the same findings."""
     readable = np.array([position for position in range(len(keys)) if position not in found.reasons], np.int64)
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
         path = Path(folder) / "shard.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as file:
             file.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {SCHEMA}")
-            _fill(file, found, keys, readable)
-            file.commit()
+            try:
+                _fill(file, found, keys, readable)
+                file.executemany("INSERT INTO class VALUES (?, ?)", enumerate(classes))
+                file.commit()
+            except sqlite3.OperationalError as error:
+                raise plain_error(path, error) from error
         return path.read_bytes()
 
 
@@ -83,6 +91,8 @@ def load(path: Path, settings: Settings) -> Part:
     Raises:
         IndexDamaged: the file is missing, cut short or something else.
     """
+    if not is_whole(path):
+        raise damaged(path, "it is missing, cut off or no longer what it was")
     with opened(path) as file:
         good = file.execute(
             "SELECT position, label, prediction, probability, height, width, pixels FROM picture "
@@ -94,6 +104,7 @@ def load(path: Path, settings: Settings) -> Part:
         board = Board(settings.channels, settings.k)
         board.keys = np.frombuffer(keys, "<i8").reshape(settings.channels, settings.k).astype(np.int64)
         board.places = np.frombuffer(places, "<i4").reshape(settings.channels, settings.k).astype(np.int32)
+        classes = tuple(name for (name,) in file.execute("SELECT name FROM class ORDER BY number"))
         columns = list(zip(*good, strict=True)) or [()] * 7
         return Part(
             np.array(columns[0], np.int64),
@@ -105,7 +116,34 @@ def load(path: Path, settings: Settings) -> Part:
             [np.frombuffer(blob, "<f4").reshape(len(good), width).astype(np.float32) for width, blob in vectors],
             board,
             bad,
+            classes,
         )
+
+
+def is_whole(path: Path) -> bool:
+    """Whether this is an SQLite file of the length that its head tells; reads no more than that."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+            length = os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
+    pages = int.from_bytes(head[28:32], "big")
+    page = int.from_bytes(head[16:18], "big")
+    return head[:16] == b"SQLite format 3\0" and length == pages * (65536 if page == 1 else page) > 0
+
+
+def check(path: Path, settings: Settings) -> None:
+    """Read all of a shard.
+
+    Raises:
+        IndexDamaged: something in it is broken.
+    """
+    load(path, settings)
+    with opened(path) as file:
+        (said,) = file.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise damaged(path, said)
 
 
 @contextlib.contextmanager
@@ -159,5 +197,5 @@ def damaged(path: Path, why: object) -> IndexDamaged:
     """The error for a broken file."""
     return IndexDamaged(
         f"{path} of this index is damaged: {why}. Run Index.build again: it computes what is missing or broken anew "
-        "and keeps the rest"
+        "and keeps the rest (delete the file should that not help)"
     )

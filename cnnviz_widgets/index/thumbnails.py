@@ -16,7 +16,11 @@ OPEN = 16  # files at most
 
 
 class Thumbnails:
-    """The shards of an index, opened as they are needed."""
+    """The shards of an index, opened as they are needed.
+
+    A shard may have been replaced since the index was opened, because some of its pictures changed. The pictures have
+    the same places in the one that replaced it, so that serves as well.
+    """
 
     def __init__(self, folder: Path, shards: Sequence[tuple[str, int, int]]) -> None:
         """Of shards (name, first number, how many), in order."""
@@ -39,6 +43,7 @@ class Thumbnails:
         with self._lock:
             try:
                 if shard not in self._files:
+                    path = self._there(path)
                     self._files[shard] = connect(path)
                     if len(self._files) > OPEN:
                         self._files.popitem(last=False)[1].close()
@@ -46,6 +51,18 @@ class Thumbnails:
                 position = number - self._firsts[shard]
                 row = self._files[shard].execute(f"SELECT {column} FROM picture WHERE position = ?", (position,))
                 (value,) = row.fetchone()
-                return value
             except (sqlite3.DatabaseError, TypeError) as error:
+                broken = self._files.pop(shard, None)
+                if broken is not None:
+                    broken.close()  # so that it is looked at again once it is mended
                 raise damaged(path, error) from error
+        if not value:
+            raise damaged(path, f"its picture {position} is no longer what it was when this index was opened")
+        return value
+
+    def _there(self, path: Path) -> Path:
+        """The file, or the one in its place."""
+        if path.is_file():
+            return path
+        number = path.name.partition("-")[0]
+        return max(self._folder.glob(f"{number}-*.sqlite"), key=lambda one: one.stat().st_mtime_ns, default=path)
