@@ -2,6 +2,7 @@
 
 import { make, put } from "./front/elements.js";
 import { change } from "./front/link.js";
+import { counted } from "./point_read.js";
 
 export class PointLegend {
   /** @param {import("./point_state.js").PointState} state */
@@ -14,7 +15,7 @@ export class PointLegend {
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-multiselectable", "true");
     this.list.title = "Click hides and shows a group, a double click shows only this one";
-    this.ring = make("div", { className: "cnnviz-points-ring" });
+    this.ring = make("button", { type: "button", className: "cnnviz-points-ring", title: "Select these points" });
     const head = make("div", { className: "cnnviz-points-legend-head" }, this.title, this.all);
     this.element = make("div", { className: "cnnviz-points-legend" }, head, this.list, this.ring);
     /** @type {any} */ this.shown = null;
@@ -33,6 +34,7 @@ export class PointLegend {
       this.hide([]);
       this.lines.get(state.groups.list[this.focus]?.number)?.focus();
     });
+    this.ring.addEventListener("click", () => state.select(state.standing()));
     list.addEventListener("click", (event) => {
       const group = groupAt(event);
       if (group === null) return;
@@ -129,7 +131,7 @@ export class PointLegend {
       if (line.getAttribute("aria-selected") !== on) line.setAttribute("aria-selected", on);
     }
     this.ring.hidden = !highlight?.count;
-    if (highlight?.count) put(this.ring, `${highlight.name} ${highlight.count.toLocaleString("en")}`);
+    if (highlight?.count) put(this.ring, `${highlight.name} ${counted(highlight.count)}`);
   }
 
   build(list) {
@@ -139,7 +141,7 @@ export class PointLegend {
       const chip = make("span", { className: "cnnviz-points-chip" });
       if (colour) chip.style.background = `rgb(${colour.join(" ")})`;
       const words = make("span", { className: "cnnviz-points-name", textContent: name });
-      const many = make("span", { className: "cnnviz-points-many", textContent: count.toLocaleString("en") });
+      const many = make("span", { className: "cnnviz-points-many", textContent: counted(count) });
       const entry = make("li", { tabIndex: place ? -1 : 0 }, chip, words, many);
       entry.setAttribute("role", "option");
       entry.setAttribute("aria-label", `${name}, ${count} points`);

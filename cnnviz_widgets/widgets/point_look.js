@@ -51,6 +51,7 @@ export function pointLook(state, view, style, scale, table) {
     alpha: Math.round(alpha * 32) / 32,
     faint: 0.14,
     colours,
+    tints,
     /** @param {number} number */
     colourOf(number) {
       const colour = colours[tints[state.rank[number]]];

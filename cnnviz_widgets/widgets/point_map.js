@@ -11,20 +11,22 @@ import { scaleOf } from "./front/colours.js";
 import { Density } from "./front/density.js";
 import { clamp, keepKeys, make, put } from "./front/elements.js";
 import { receiveFiles } from "./front/files.js";
-import { bytesOf, change } from "./front/link.js";
+import { change } from "./front/link.js";
 import { Readout } from "./front/readout.js";
 import { Report } from "./front/report.js";
-import { say } from "./front/words.js";
 import { PointHand, REACH } from "./point_hand.js";
 import { PointLegend } from "./point_legend.js";
 import { pointLook, pointStyle } from "./point_look.js";
+import { PointMarks } from "./point_marks.js";
 import { PointOver } from "./point_over.js";
-import { PointPainter } from "./point_paint.js";
+import { paintPoints, PointPainter } from "./point_paint.js";
 import { boundsOf, pointsIn } from "./point_polygon.js";
-import { CHOSEN, FAINT, PLAIN, PointState } from "./point_state.js";
+import { counted, readoutOf, wordsAbout } from "./point_read.js";
+import { PointState } from "./point_state.js";
 import { PointTip } from "./point_tip.js";
 import { PointTools } from "./point_tools.js";
 import { PointView } from "./point_view.js";
+import { pointBeside, pointInMiddle } from "./point_walk.js";
 
 const TRAITS = [
   "points", "groups", "values", "highlight", "words", "selection", "selected", "hidden", "pointing", "marks", "labels",
@@ -33,7 +35,6 @@ const TRAITS = [
 const REST = 150; // Milliseconds after which a view that was moved is at rest ...
 const SLOW = 10; // ... and those that a drawing may take to be sharp while it moves.
 const GLIDE = 60; // Milliseconds in which two thirds of the way to another view are done.
-const HINT = "Point at a point to read it, drag to move, turn the wheel to zoom, Shift-drag to select.";
 
 /** One of these for every model: anywidget calls the default export once for each. */
 export default () => {
@@ -53,6 +54,7 @@ class PointMapView {
     this.view = new PointView();
     this.painter = new PointPainter();
     this.over = new PointOver(state);
+    this.marks = new PointMarks(() => this.schedule("over"));
     this.id = ""; // Of the points that were drawn last.
     this.fits = -1;
     this.following = true; // Whether the view follows the extent of the points.
@@ -63,14 +65,13 @@ class PointMapView {
     this.keyed = false; // ... and whether it is they that lead, not the mouse.
     this.hasty = false; // Whether the view is being moved, so that speed counts for more than sharpness.
     this.slow = 0; // Milliseconds that a sharp drawing takes.
-    this.marks = [];
     this.opening = "";
     this.problem = "";
     this.frame = 0;
     this.stale = new Set(["points", "over", "words"]);
     this.build();
     this.listen();
-    this.takeMarks();
+    this.marks.take(model.get("marks"));
     this.draw();
   }
 
@@ -87,7 +88,7 @@ class PointMapView {
     this.density.close();
     for (const timer of [this.retry, this.recolour, this.resting]) clearTimeout(timer);
     cancelAnimationFrame(this.frame);
-    for (const picture of this.over.pictures) picture?.close();
+    this.marks.close();
     this.el.classList.remove("cnnviz-host");
     this.el.replaceChildren();
   }
@@ -170,7 +171,7 @@ class PointMapView {
     if (trait === "look") return this.lookAt(numbers);
     if (["points", "groups", "hidden"].includes(trait)) this.over.renew();
     if (trait === "points") this.arrived();
-    if (trait === "marks") this.takeMarks();
+    if (trait === "marks") this.marks.take(this.model.get("marks"));
     if (["points", "status", "error", "marks"].includes(trait)) {
       this.opening = "";
       this.report.renew();
@@ -192,21 +193,6 @@ class PointMapView {
     if (state.fits !== this.fits) this.following = true;
     this.fits = state.fits;
     if (this.hover !== null && !this.mouse) this.hover = null;
-  }
-
-  async takeMarks() {
-    const marks = this.model.get("marks");
-    this.marks = marks;
-    const pictures = await Promise.all(
-      marks.map(({ thumbnail }) => {
-        const bytes = thumbnail ? bytesOf(thumbnail) : [];
-        return bytes.length ? createImageBitmap(new Blob([bytes])).catch(() => null) : null;
-      }),
-    );
-    if (this.marks !== marks) return;
-    for (const picture of this.over.pictures) picture?.close();
-    this.over.pictures = pictures;
-    this.schedule("over");
   }
 
   complain(words) {
@@ -346,37 +332,11 @@ class PointMapView {
     this.keyed = true;
     if (all) return this.pan(-80 * right, 80 * up);
     const from = this.cursor !== null && state.able(this.cursor) ? this.cursor : null;
-    const next = from === null ? this.middle() : this.beside(from, right, up);
+    const next = from === null ? pointInMiddle(state, view) : pointBeside(state, from, right, up);
     if (next === null) return;
     this.cursor = next;
     this.reveal(next);
     this.schedule("over", "words");
-  }
-
-  /** The point nearest to the middle of what is seen. */
-  middle() {
-    const { state, view } = this;
-    if (!state.count) return null;
-    const reach = Math.hypot(view.width, view.height) / view.scale;
-    const found = state.grid.nearest(view.x, view.y, reach, (number) => state.able(number));
-    return found < 0 ? null : found;
-  }
-
-  /** The nearest point within 45 degrees of a direction; what lies aside counts as farther. */
-  beside(from, right, up) {
-    const { places } = this.state;
-    const [x, y] = [places[2 * from], places[2 * from + 1]];
-    let best = null;
-    let least = Infinity;
-    for (let number = 0; number < this.state.count; number++) {
-      const [dx, dy] = [places[2 * number] - x, places[2 * number + 1] - y];
-      const along = dx * right + dy * up;
-      const aside = dx * up - dy * right;
-      const distance = along * along + 3 * aside * aside;
-      if (!(along > 0) || Math.abs(aside) > along || distance >= least || !this.state.able(number)) continue;
-      [best, least] = [number, distance];
-    }
-    return best;
   }
 
   /** Bring a point into sight. */
@@ -506,27 +466,8 @@ class PointMapView {
     const values = state.groups.values;
     this.scale = values && scaleOf(values, model.get("scale"));
     this.table = this.tools.colours.table(Boolean(this.scale?.signed));
-    const look = pointLook(state, view, style, this.scale, this.table);
-    this.look = look;
-    const to = {
-      scale: view.scale * density,
-      right: (view.width / 2 - view.x * view.scale) * density,
-      under: (view.height / 2 + view.y * view.scale) * density,
-    };
-    const radius = look.radius * density;
-    painter.begin(across, down, 2 * (Math.ceil(radius + 3 * density) + 3), style.ground);
-    const points = { X: state.X, Y: state.Y, tint: state.groups.tints(this.scale), level: state.level };
-    const rings = { ...points, order: state.ringed, tint: state.level };
-    const ink = new Int32Array(8).fill(style.packedInk);
-    for (const level of [FAINT, PLAIN, CHOSEN]) {
-      if (level === CHOSEN && !state.chosenCount) break;
-      if (level === FAINT && !state.chosenCount && state.lit === null) continue;
-      const faint = level === FAINT ? look.faint : 1;
-      painter.draw(points, level, to, look.colours, { radius, alpha: look.alpha * faint });
-      if (!state.ringed.length) continue;
-      const line = { radius: radius + 1.4 * density, alpha: 0.9 * faint, line: 1.3 * density };
-      painter.draw(rings, level, to, ink, line);
-    }
+    this.look = pointLook(state, view, style, this.scale, this.table);
+    paintPoints(painter, state, view, style, this.look, { across, down, density });
     painter.end(canvas.getContext("2d"));
     if (!coarse) this.slow = performance.now() - began;
   }
@@ -560,22 +501,7 @@ class PointMapView {
     const { x, y } = state.shown(pointed);
     const place = { x: view.right(x), y: view.under(y), width: view.width, height: view.height };
     const picture = thumbnails.some && !state.link.silent ? thumbnails.get(pointed) : (thumbnails.get(pointed) ?? null);
-    this.tip.show(picture, this.read(pointed), place, this.style.density);
-  }
-
-  /** What is known of a point, as pairs of a name and a value. @returns {[string, string][]} */
-  read(number) {
-    const { state } = this;
-    const { groups, words } = state;
-    const said = words.get(number);
-    /** @type {[string, string][]} */ const lines = [["", words.name(number) || `point ${number}`]];
-    const group = groups.nameOf(number);
-    const told = new Set((said?.lines ?? []).map(([name]) => name));
-    if (group && !told.has(groups.title || "group")) lines.push([groups.title || "group", group]);
-    if (groups.values) lines.push([groups.values.name || "value", say(groups.values.data[number])]);
-    lines.push(...(said?.lines ?? []));
-    if (state.stands(number)) lines.push(["○", this.model.get("highlight").name]);
-    return lines;
+    this.tip.show(picture, wordsAbout(state, pointed), place, this.style.density);
   }
 
   drawWords(some) {
@@ -583,32 +509,20 @@ class PointMapView {
     put(this.caption, model.get("label"));
     this.static.hidden = !state.link.silent;
     const spoken = some ? (this.pointed() ?? this.selected()) : null;
-    const words = spoken === null ? [] : this.read(spoken).map(([name, value]) => [name || "point", value]);
-    if (state.chosenCount && words.length) words.push(["selection", `${state.chosenCount.toLocaleString("en")} points`]);
-    this.readout.show(words, some ? this.summary() : "");
+    const { words, hint } = readoutOf(state, spoken);
+    this.readout.show(words, some ? hint : "");
     const busy = this.opening && `Opening ${this.opening}…`;
     this.report.draw(model.get("status"), model.get("error"), { problem: this.problem, busy });
-    put(this.nothing, state.count ? `None of the ${state.count} points has a place.` : "No points yet.");
+    put(this.nothing, state.count ? `None of the ${counted(state.count)} points has a place.` : "No points yet.");
     const { values } = state.groups;
     this.legend.draw(!values, model.get("highlight"));
     this.drawBar(values);
     this.side.hidden = !some || (this.legend.element.hidden && !values);
     this.tools.draw(this.hand.mode, some);
     const caption = model.get("label");
-    const many = `${state.count - state.missing} points`;
+    const many = `${counted(state.count - state.missing)} points`;
     const keys = "Arrow keys go from point to point, Enter selects, L is the lasso.";
     this.ground.setAttribute("aria-label", `${caption ? `${caption}: ` : ""}${many}. ${keys}`);
-  }
-
-  /** What is said while no point is pointed at. */
-  summary() {
-    const { state } = this;
-    const many = (number) => number.toLocaleString("en");
-    const parts = [];
-    if (state.chosenCount) parts.push(`${many(state.chosenCount)} of ${many(state.count)} points selected.`);
-    if (state.missing) parts.push(`${many(state.missing)} points have no place and are left out.`);
-    if (!state.chosenCount) parts.push(HINT);
-    return parts.join(" ");
   }
 
   drawBar(values) {

@@ -14,7 +14,6 @@ export class PointOver {
     this.state = state;
     /** @type {{ group: any, x: number, y: number }[] | null} */ this.middles = null;
     /** @type {Map<string, number>} */ this.widths = new Map();
-    /** @type {ImageBitmap[]} of the marks */ this.pictures = [];
   }
 
   /** Groups or points are others. */
@@ -22,7 +21,13 @@ export class PointOver {
     this.middles = null;
   }
 
-  /** @param {{ marks: any[], pointed: number | null, selected: number | null, corners: number[] | null }} what */
+  /**
+   * @param {CanvasRenderingContext2D} pen
+   * @param {import("./point_view.js").PointView} view
+   * @param {{ marks: import("./point_marks.js").PointMarks, pointed: number | null, selected: number | null,
+   *   corners: number[] | null, moving: boolean, labels: boolean, pictures: boolean }} what
+   * @returns {Map<number, import("./point_labels.js").Box>} where thumbnails were drawn
+   */
   draw(pen, view, style, look, what) {
     Object.assign(this, { pen, view, style, look });
     pen.setTransform(style.density, 0, 0, style.density, 0, 0);
@@ -30,8 +35,8 @@ export class PointOver {
     const room = new Room(view.width, view.height);
     const near = what.moving ? null : this.near();
     const boxes = this.drawPictures(near, room, what);
-    this.drawLines(what.marks);
-    this.drawMarks(what, room);
+    what.marks.drawLines(this);
+    what.marks.draw(this, room);
     this.drawRing(what.selected, boxes, style.accent, 2.5);
     this.drawRing(what.pointed, boxes, style.ink, 1.5);
     if (what.labels) this.drawLabels(near, boxes, room, what);
@@ -73,54 +78,6 @@ export class PointOver {
     return boxes;
   }
 
-  drawLines(marks) {
-    const { state, view, pen, style } = this;
-    for (const mark of marks) {
-      for (const [colour, width] of [[style.paper, 3.5], [style.ink, 1.25]]) {
-        pen.beginPath();
-        for (const number of mark.lines_to) {
-          const { x, y } = state.shown(number);
-          if (!(x === x)) continue;
-          pen.moveTo(view.right(mark.x), view.under(mark.y));
-          pen.lineTo(view.right(x), view.under(y));
-        }
-        [pen.strokeStyle, pen.lineWidth] = [colour, width];
-        pen.stroke();
-      }
-      for (const number of mark.lines_to) this.ring(state.shown(number), this.look.radius + 2.5, style.ink, 1.5);
-    }
-  }
-
-  /** A diamond, which no point is; with a thumbnail in it if there is one. */
-  drawMarks({ marks }, room) {
-    const { view, pen, style } = this;
-    marks.forEach((mark, i) => {
-      const [x, y] = [view.right(mark.x), view.under(mark.y)];
-      const picture = this.pictures[i];
-      if (picture) {
-        const share = 48 / Math.max(picture.width, picture.height) / 2;
-        const [wide, high] = [picture.width * share, picture.height * share];
-        pen.fillStyle = style.paper;
-        pen.fillRect(x - wide - 4, y - high - 4, 2 * wide + 8, 2 * high + 8);
-        pen.imageSmoothingEnabled = picture.width > 2 * wide * style.density;
-        pen.drawImage(picture, x - wide, y - high, 2 * wide, 2 * high);
-        [pen.strokeStyle, pen.lineWidth] = [style.accent, 3];
-        pen.strokeRect(x - wide - 2.5, y - high - 2.5, 2 * wide + 5, 2 * high + 5);
-        room.taken.push({ x0: x - wide - 4, y0: y - high - 4, x1: x + wide + 4, y1: y + high + 4 });
-        if (mark.name) this.write({ text: mark.name, x, y: y + high + 13, align: "center", strong: true });
-        return;
-      }
-      pen.beginPath();
-      for (const [right, under] of [[0, -9], [9, 0], [0, 9], [-9, 0]]) pen.lineTo(x + right, y + under);
-      pen.closePath();
-      [pen.fillStyle, pen.strokeStyle, pen.lineWidth, pen.lineJoin] = [style.accent, style.paper, 2, "miter"];
-      pen.fill();
-      pen.stroke();
-      room.taken.push({ x0: x - 9, y0: y - 9, x1: x + 9, y1: y + 9 });
-      if (mark.name) this.write({ text: mark.name, x, y: y + 19, align: "center", strong: true });
-    });
-  }
-
   drawRing(number, boxes, colour, width) {
     if (number === null || number >= this.state.count) return;
     const box = boxes.get(number);
@@ -155,7 +112,8 @@ export class PointOver {
     // Close to single points it is they that have names; from afar the groups.
     const labels = few.length ? [] : groupLabels(this.middles, view, room, widthOf, HIGH);
     pen.font = this.font(false);
-    const wanted = few.map((number) => {
+    const seen = few.filter((number) => boxes.has(number) || !covered(state.shown(number), view, boxes));
+    const wanted = seen.map((number) => {
       const reach = reachOf(boxes.get(number), this.look.radius);
       return { number, text: shortened(words.name(number) ?? ""), reach };
     });
@@ -206,3 +164,9 @@ export class PointOver {
 const reachOf = (box, radius) => (box ? Math.max(box.x1 - box.x0, box.y1 - box.y0) / 2 : radius);
 
 const shortened = (text) => (text.length > 28 ? `${text.slice(0, 27)}…` : text);
+
+/** Whether a point lies under a thumbnail. */
+function covered({ x, y }, view, boxes) {
+  const [right, under] = [view.right(x), view.under(y)];
+  return [...boxes.values()].some(({ x0, y0, x1, y1 }) => right > x0 && right < x1 && under > y0 && under < y1);
+}

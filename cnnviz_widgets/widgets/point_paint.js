@@ -5,6 +5,8 @@
  * @typedef {{ offsets: Int32Array, alphas: Int32Array }} Stamp  where its pixels are, and how much they cover (of 256)
  */
 
+import { CHOSEN, FAINT, PLAIN } from "./point_levels.js";
+
 const PHASES = 4; // Places within a pixel, along each side, at which discs are told apart.
 
 export class PointPainter {
@@ -103,6 +105,34 @@ export class PointPainter {
       }
     }
     return { offsets: Int32Array.from(offsets), alphas: Int32Array.from(alphas) };
+  }
+}
+
+/**
+ * Draw all points as a view sees them.
+ * @param {PointPainter} painter
+ * @param {import("./point_state.js").PointState} state
+ * @param {import("./point_view.js").PointView} view
+ * @param {{ ground: number, packedInk: number }} style
+ * @param {{ radius: number, alpha: number, faint: number, colours: Int32Array, tints: Uint32Array }} look
+ * @param {{ across: number, down: number, density: number }} size of the canvas in pixels
+ */
+export function paintPoints(painter, state, view, style, look, { across, down, density }) {
+  const to = {
+    scale: view.scale * density,
+    right: (view.width / 2 - view.x * view.scale) * density,
+    under: (view.height / 2 + view.y * view.scale) * density,
+  };
+  const radius = look.radius * density;
+  painter.begin(across, down, 2 * (Math.ceil(radius + 3 * density) + 3), style.ground);
+  const points = { X: state.X, Y: state.Y, tint: look.tints, level: state.level };
+  const rings = { ...points, order: state.ringed, tint: state.level };
+  const ink = new Int32Array(CHOSEN + 1).fill(style.packedInk);
+  for (const level of [FAINT, PLAIN, CHOSEN]) {
+    const share = level === FAINT ? look.faint : 1;
+    painter.draw(points, level, to, look.colours, { radius, alpha: look.alpha * share });
+    const line = { radius: radius + 1.4 * density, alpha: 0.9 * share, line: 1.3 * density };
+    if (state.ringed.length) painter.draw(rings, level, to, ink, line);
   }
 }
 

@@ -10,16 +10,12 @@ import { bytesOf, change, Link } from "./front/link.js";
 import { Thumbnails } from "./front/thumbnails.js";
 import { PointGrid } from "./point_grid.js";
 import { PointGroups } from "./point_groups.js";
+import { CHOSEN, FAINT, PLAIN } from "./point_levels.js";
 import { boundsOf } from "./point_polygon.js";
 import { PointWords } from "./point_words.js";
 
 const FASTEST = 60; // Milliseconds in which points glide from one step of a layout to the next, ...
 const SLOWEST = 500; // ... and those in which they go to another layout.
-
-/** Levels on which a point is drawn, the higher ones later; 0: not at all. */
-export const FAINT = 1;
-export const PLAIN = 2;
-export const CHOSEN = 3;
 
 export class PointState {
   constructor() {
@@ -218,6 +214,11 @@ export class PointState {
   stands(number) {
     const sent = this.model.get("highlight");
     return Boolean(sent?.count) && Boolean((bytesOf(sent.bits)[number >> 3] >> (number & 7)) & 1);
+  }
+
+  /** The points with a ring that are not hidden. */
+  standing() {
+    return [...this.ringed].map((k) => this.order[k]).filter((number) => this.able(number));
   }
 
   /** Take the model's selection, unless the kernel has not heard of the present one yet. */

@@ -3,6 +3,7 @@
 import { ColourMenu } from "./front/colour_menu.js";
 import { keysHelp, make, put } from "./front/elements.js";
 import { change } from "./front/link.js";
+import { counted } from "./point_read.js";
 
 const KEYS = [
   ["← ↑ → ↓", "to the next point in that direction (Shift: move the map)"], ["Enter", "select the point"],
@@ -17,7 +18,7 @@ export class PointTools {
     Object.assign(this, { model, state, map });
     const button = (text, title, click) => {
       const made = make("button", { type: "button", textContent: text, title });
-      made.setAttribute("aria-label", title);
+      if (text.length === 1) made.setAttribute("aria-label", title);
       made.addEventListener("click", click);
       return made;
     };
@@ -45,9 +46,10 @@ export class PointTools {
       return [trait, { box, field: make("label", { className: "cnnviz-points-check" }, box, name) }];
     }));
     this.colours = new ColourMenu(model);
+    this.open = button("Open picture…", "Or drop or paste one here", () => map.file.click());
     const fields = [...this.checks.values()].map(({ field }) => field);
     this.element = make(
-      "div", { className: "cnnviz-tools" }, group, this.clear, ...fields, this.colours.field, keysHelp(KEYS),
+      "div", { className: "cnnviz-tools" }, group, this.clear, ...fields, this.colours.field, this.open, keysHelp(KEYS),
     );
   }
 
@@ -60,10 +62,11 @@ export class PointTools {
       button.disabled = !some;
     }
     this.clear.hidden = !state.chosenCount;
-    put(this.clear, `Clear selection (${state.chosenCount.toLocaleString("en")})`);
+    put(this.clear, `Clear selection (${counted(state.chosenCount)})`);
     for (const [trait, { box }] of this.checks) box.checked = model.get(trait);
     this.checks.get("pictures").field.hidden = !state.thumbnails.some;
     this.colours.field.hidden = !state.groups.values;
     this.colours.draw(false);
+    this.open.hidden = !model.get("openable");
   }
 }
