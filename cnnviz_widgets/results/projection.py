@@ -23,8 +23,9 @@ class Projection(Result):
         predictions: (N,) int64, the class that the network holds most likely, a number of `categories`.
         categories: The names of the network's classes.
         correct: (N,) int8, 1 where the prediction is the label, 0 where not, -1 where nobody knows.
-        trace: (steps,) of "tsne" the Kullback-Leibler divergence at every 10th iteration and at the end; of "pca" each
-            axis's share of the whole variance, more than the two that are drawn; of "umap" empty.
+        trace: (steps,) of "tsne" the Kullback-Leibler divergence at every 10th iteration and at the end, as openTSNE
+            approximates it; of "pca" each axis's share of the whole variance, more than the two that are drawn; of
+            "umap" empty.
         index: The identity of the index whose pictures these are.
     """
 
