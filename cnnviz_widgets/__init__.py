@@ -37,6 +37,7 @@ _HOME = {
     "OcclusionMap": "results",
     "OcclusionSlider": "widgets",
     "Patches": "results",
+    "PatchWall": "widgets",
     "PictureSource": "widgets",
     "PictureWall": "widgets",
     "PixelMap": "results",
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline
     from cnnviz_widgets.widgets import OcclusionCanvas as OcclusionCanvas
     from cnnviz_widgets.widgets import OcclusionSlider as OcclusionSlider
+    from cnnviz_widgets.widgets import PatchWall as PatchWall
     from cnnviz_widgets.widgets import PictureSource as PictureSource
     from cnnviz_widgets.widgets import PictureWall as PictureWall
     from cnnviz_widgets.widgets import PointMap as PointMap

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.widgets.layer_outline import LayerOutline
     from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
     from cnnviz_widgets.widgets.occlusion_slider import OcclusionSlider
+    from cnnviz_widgets.widgets.patch_wall import PatchWall
     from cnnviz_widgets.widgets.picture_source import PictureSource
     from cnnviz_widgets.widgets.picture_wall import PictureWall
     from cnnviz_widgets.widgets.point_map import PointMap
@@ -31,6 +32,7 @@ __all__ = [
     "LayerOutline",
     "OcclusionCanvas",
     "OcclusionSlider",
+    "PatchWall",
     "PictureSource",
     "PictureWall",
     "PointMap",
@@ -48,6 +50,7 @@ _HOME = {
     "LayerOutline": "layer_outline",
     "OcclusionCanvas": "occlusion_canvas",
     "OcclusionSlider": "occlusion_slider",
+    "PatchWall": "patch_wall",
     "PictureSource": "picture_source",
     "PictureWall": "picture_wall",
     "PointMap": "point_map",

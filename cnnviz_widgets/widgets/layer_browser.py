@@ -16,6 +16,7 @@ from torch import nn
 
 from cnnviz_widgets.data import ImageLike, as_picture, samples
 from cnnviz_widgets.engine import Engine, Layers, checkpoint
+from cnnviz_widgets.index import Index
 from cnnviz_widgets.methods.activations import Glance, activation_mask, activations, glance, layer_activity
 from cnnviz_widgets.methods.arithmetic import unit_arithmetic
 from cnnviz_widgets.methods.filters import filters
@@ -25,6 +26,7 @@ from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
 from cnnviz_widgets.widgets.browser_code import browser_code
 from cnnviz_widgets.widgets.browser_layout import VIEWS, BrowserLayout
 from cnnviz_widgets.widgets.camera_frame import Frame
+from cnnviz_widgets.widgets.card_patches import CardPatches
 from cnnviz_widgets.widgets.desk import Desk, Every, Stream
 from cnnviz_widgets.widgets.filter_tiles import show_filters
 from cnnviz_widgets.widgets.layer_outline import LayerOutline
@@ -50,6 +52,7 @@ class LayerBrowser(ipw.VBox):
     Args:
         engine: the network.
         image: path, PIL picture, array or tensor; not preprocessed.
+        index: many pictures as this engine sees them; the card then shows what in them the channel answers to most.
         layer: the layer shown first; by default the first convolution.
         channel: the channel shown first; by default the one that answers most.
         pictures: pictures to choose from, by name; by default `samples`.
@@ -69,6 +72,7 @@ class LayerBrowser(ipw.VBox):
 
     Raises:
         ImageError: `image` is no picture.
+        ValueError: `index` was opened with another engine.
         traitlets.TraitError: no such layer, view or projection; near names are suggested.
 
     Example:
@@ -87,6 +91,7 @@ class LayerBrowser(ipw.VBox):
         self,
         engine: Engine,
         image: ImageLike,
+        index: Index | None = None,
         *,
         layer: str | None = None,
         channel: int | None = None,
@@ -107,6 +112,7 @@ class LayerBrowser(ipw.VBox):
         self._state: Hashable = None
         self.arithmetic: Arithmetic | None = None
         self.outline, self.tiles, self.card = LayerOutline(), TileGrid(order="activation"), UnitCard()
+        self._patches = CardPatches(engine, index, self.card) if index is not None else None
         self.source, self._sum = PictureSource(pictures, ahead=AHEAD), ArithmeticView()
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
@@ -393,6 +399,9 @@ class LayerBrowser(ipw.VBox):
             except (LookupError, ValueError, TypeError) as error:  # what a layer cannot have is said in its place
                 about = {"method": method} if part == "projection" else {}
                 self.card.fail(part, str(error).partition(";")[0], **about)
+        if self._patches is not None:
+            checkpoint()
+            self._patches.show(unit)
 
     def _show_sum(self, picture: Image.Image, unit: Unit) -> None:
         try:

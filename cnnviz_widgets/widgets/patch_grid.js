@@ -93,6 +93,7 @@ class PatchView {
 
   changed(trait) {
     if (trait === "status" || trait === "error") this.report.renew();
+    if (trait === "layer") this.hover = null;
     if (trait === "order" && this.model.get("selected") === null) this.shelf.rewind(); // The first ones are why one sorts.
     this.moved ||= trait === "selected" || trait === "order";
     this.schedule();
@@ -226,7 +227,7 @@ class PatchView {
     const value = layer.values[channel];
     const strongest = Number.isNaN(value) ? "no value" : value <= 0 ? `never above ${say(value, 3)}` : `max ${say(value, 3)}`;
     const name = layer.names[channel];
-    const most = name ? `${layer.shares[channel]} of ${layer.k} ${name}` : "";
+    const most = name && sharedBy(layer, channel);
     const number = make("b", { textContent: String(channel) });
     const line = make("div", {}, number, make("span", { textContent: strongest }));
     tile.words.replaceChildren(line, make("div", { textContent: most, title: most }));
@@ -261,8 +262,13 @@ class PatchView {
     else {
       const name = layer.names[channel];
       if (!Number.isNaN(layer.values[channel])) words.push(["strongest", say(layer.values[channel])]);
-      if (name) words.push([`${layer.by} of ${layer.shares[channel]} of ${layer.k} patches`, name]);
+      if (name) words.push([`${layer.by}s`, sharedBy(layer, channel)]);
     }
     this.readout.show(words, HINT);
   }
+}
+
+/** The class that most of a channel's patches belong to. */
+function sharedBy({ shares, names, k }, channel) {
+  return shares[channel] > 1 || k === 1 ? `${shares[channel]} of ${k} ${names[channel]}` : "no class twice";
 }

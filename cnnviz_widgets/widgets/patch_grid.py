@@ -80,6 +80,18 @@ class PatchGrid(Calling):
             if self._known is not None and self._known.identity == identity:
                 self.kept = {"id": identity, "sheets": kept}
 
+    def check(self, name: str, value: Any) -> Any:
+        """The value of `selected` or `order` if there is such a one here; else a TraitError says what there is."""
+        if self._fits(name, value):
+            return value
+        if name == "selected":
+            there = f"channels go from 0 to {self._known.count - 1}" if self._known else "channels count from 0"
+            raise t.TraitError(f"no channel {value}; {there}")
+        orders = self._orders()
+        near = get_close_matches(str(value), orders, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, orders))}"
+        raise t.TraitError(f"no order {value!r}; {hint}")
+
     def on_need(self, callback: Callable[[list[int], list[int]], object]) -> Callable[[], None]:
         """Call `callback(missing, seen)` when other channels come into sight; returns how to take that back.
 
@@ -111,21 +123,9 @@ class PatchGrid(Calling):
     def _orders(self) -> list[str]:
         return ["channel", *(self._known.orders() if self._known else ("activation", "purity"))]
 
-    @t.validate("selected")
-    def _known_channel(self, proposal: Any) -> int | None:
-        if not self._fits("selected", proposal["value"]):
-            there = f"channels go from 0 to {self._known.count - 1}" if self._known else "channels count from 0"
-            raise t.TraitError(f"no channel {proposal['value']}; {there}")
-        return proposal["value"]
-
-    @t.validate("order")
-    def _known_order(self, proposal: Any) -> str:
-        name, orders = proposal["value"], self._orders()
-        if name not in orders:
-            near = get_close_matches(name, orders, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, orders))}"
-            raise t.TraitError(f"no order {name!r}; {hint}")
-        return name
+    @t.validate("selected", "order")
+    def _known_here(self, proposal: Any) -> Any:
+        return self.check(proposal["trait"].name, proposal["value"])
 
     @t.validate("tile_size")
     def _possible_size(self, proposal: Any) -> int:
