@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from cnnviz_widgets.index.index import Strongest
 
 GREY = 128  # of what lies outside the picture
+NINE = 9  # patches, as in the paper's figure
 
 
 @index_method
-def top_patches(index: Index, unit: Unit, k: int = 9, *, projection: Way | None = "deconvnet") -> Patches:
+def top_patches(index: Index, unit: Unit, k: int | None = None, *, projection: Way | None = "deconvnet") -> Patches:
     """The patches that a channel answers to most, each beside what of it made the channel fire.
 
     Zeiler & Fergus, "Visualizing and understanding convolutional networks", 2013, figure 2: the places, over all
@@ -32,7 +33,8 @@ def top_patches(index: Index, unit: Unit, k: int = 9, *, projection: Way | None 
     Args:
         index: the pictures.
         unit: a channel of a convolution, ``Unit("features.9", 7)``; a position is not looked at.
-        k: how many, at most as many as the index keeps; all there are where its pictures are fewer.
+        k: how many; nine if you say nothing, or as many as the index keeps where these are fewer. All there are where
+            its pictures are fewer.
         projection: ``"deconvnet"``, ``"guided_backprop"`` or ``"saliency"``, as in `project_unit`; None for the patches
             alone, which needs no backward pass.
 
@@ -49,7 +51,7 @@ def top_patches(index: Index, unit: Unit, k: int = 9, *, projection: Way | None 
         >>> top_patches(index, Unit("features.9", 7))
     """
     unit = channel_of(index, unit)
-    count = whole_number("k", k, 1)
+    count = min(NINE, index.k) if k is None else whole_number("k", k, 1)
     if count > index.k:
         raise ValueError(f"k={count}; this index keeps the {index.k} strongest patches of a channel: "
                          f"build one with k={count}")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ __all__ = ["Captioned", "draw_captioned", "sized"]
 
 GAP, LINE = 16, 24  # Figure pixels between pictures, and for a line of words.
 POINTS = 7.0
+LONGEST = 120  # Letters of a name that are looked at.
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,11 @@ def draw_captioned(
 
 def fitted(text: str, width: int) -> str:
     """The text on one line, cut with an ellipsis to so many figure pixels."""
-    text = " ".join(text.split())
-    length = len(text)
-    while length > 1 and text_inches(shorten(text, length), POINTS) * DPI > width:
-        length -= 1
-    return shorten(text, length)
+    text = " ".join(text[:LONGEST].split())
+
+    def too_wide(length: int) -> bool:
+        return text_inches(shorten(text, length), POINTS) * DPI > width
+
+    if not too_wide(len(text)):
+        return text
+    return shorten(text, max(1, bisect_left(range(len(text)), True, key=too_wide) - 1))

@@ -97,7 +97,7 @@ def _said(result: Patches) -> list[tuple[str, ...]]:
 
 
 def _limit(limit: float) -> str:
-    return f"± {limit:.2g}" if limit else "nothing comes back"
+    return f"± {limit:.2g}" if limit else "nothing"
 
 
 def _caption(result: Patches) -> str:
