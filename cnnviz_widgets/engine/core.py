@@ -162,10 +162,10 @@ class Engine:
         return tensor.to(self.device)
 
     def assemble(self, pictures: Sequence[Tensor]) -> Tensor:
-        """One batch (N, C, H, W) of pictures (C, H, W) of one size, as `preprocessing` or its `levels` made them."""
+        """One batch (N, C, H, W) of pictures of one size: (C, H, W) as `preprocessing` makes them, or its `levels`."""
         batch = torch.stack(list(pictures))
         if batch.dtype == torch.uint8:
-            batch = self.preprocessing.numbers(self._layout.of(batch))  # laid out while it is small
+            batch = self.preprocessing.numbers(batch)
         if self.device.type == "cuda":
             return batch.pin_memory().to(self.device, self.dtype, non_blocking=True)
         return batch.to(self.device, self.dtype)

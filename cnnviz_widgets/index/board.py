@@ -28,26 +28,23 @@ class Board:
         self.keys: NDArray[np.int64] = np.full((channels, k), NONE)
         self.places: NDArray[np.int32] = np.full((channels, k), -1, np.int32)
 
-    def offer(self, channels: NDArray[np.int64], keys: NDArray[np.int64], places: NDArray[np.int32]) -> None:
-        """Take in answers (n,), each of one channel."""
+    def offer(
+        self,
+        channels: NDArray[np.int64],
+        slots: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        places: NDArray[np.int32],
+    ) -> None:
+        """Take in answers (n,), each of one channel in one slot; no two have the same channel and slot."""
         if not len(keys):
             return
-        k = self.keys.shape[1]
-        order = np.lexsort((-keys, channels))
-        channels, keys, places = channels[order], keys[order], places[order]
-        touched, first = np.unique(channels, return_index=True)
-        which = np.searchsorted(touched, channels)
-        rank = np.arange(len(keys)) - first[which]
-        good = rank < k
-        new_keys = np.full((len(touched), k), NONE)
-        new_places = np.full((len(touched), k), -1, np.int32)
-        new_keys[which[good], rank[good]] = keys[good]
-        new_places[which[good], rank[good]] = places[good]
-        self.keys[touched], self.places[touched] = _best(
-            np.concatenate([self.keys[touched], new_keys], axis=1),
-            np.concatenate([self.places[touched], new_places], axis=1),
-            k,
-        )
+        (count, k), more = self.keys.shape, int(slots.max()) + 1
+        all_keys = np.full((count, k + more), NONE)
+        all_places = np.full((count, k + more), -1, np.int32)
+        all_keys[:, :k], all_places[:, :k] = self.keys, self.places
+        all_keys[channels, k + slots] = keys
+        all_places[channels, k + slots] = places
+        self.keys, self.places = _best(all_keys, all_places, k)
 
     @property
     def floor(self) -> NDArray[np.float32]:

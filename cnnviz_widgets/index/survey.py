@@ -17,7 +17,7 @@ from cnnviz_widgets.engine import Engine, checkpoint
 from cnnviz_widgets.engine.threads import Crew
 from cnnviz_widgets.index.board import Board
 from cnnviz_widgets.index.reading import Reading, read
-from cnnviz_widgets.index.runner import Gathered, Runner
+from cnnviz_widgets.index.runner import Gathered, Runner, SharedBoard
 from cnnviz_widgets.index.settings import Settings
 
 AHEAD = 6  # batches a runner, decoded and not yet run
@@ -67,7 +67,7 @@ def survey(
     engine: Engine,
     gallery: Gallery,
     settings: Settings,
-    shards: Iterable[Sequence[int]],
+    shards: Iterable[Sequence[int | None]],
     like: Tensor,
     done: Callable[[int], object] = lambda pictures: None,
 ) -> Generator[Findings]:
@@ -80,7 +80,7 @@ def survey(
         engine: the network.
         gallery: the pictures.
         settings: how to look at them.
-        shards: numbers of pictures in the gallery; asked for as late as can be.
+        shards: numbers of pictures in the gallery, None for one that is gone; asked for as late as can be.
         like: an input such as the network will see.
         done: called with how many pictures more are done.
     """
@@ -103,7 +103,7 @@ class _Ahead:
         gallery: Gallery,
         engine: Engine,
         settings: Settings,
-        shards: Iterable[Sequence[int]],
+        shards: Iterable[Sequence[int | None]],
         size: int,
     ) -> None:
         self._readers, self._gallery, self._size = readers, gallery, size
@@ -141,8 +141,9 @@ def _one_shard(
 ) -> Findings:
     found = Findings.empty(count, settings)
     running: deque[Future[Gathered]] = deque()
+    board = SharedBoard(settings.channels, settings.k)
     for runner in crew.things:
-        runner.begin()
+        runner.begin(board)
     try:
         for batch in _batches(readings, found, settings.batch, done):
             positions, tensors = [one.position for one in batch], [one.tensor for one in batch]
@@ -158,7 +159,7 @@ def _one_shard(
             future.cancel()
     for runner in crew.things:
         runner.settle()
-    found.board = Board.merged([runner.board for runner in crew.things])
+    found.board = board
     return found
 
 
@@ -174,7 +175,7 @@ def _batches(
             continue
         shape = tuple(reading.tensor.shape)
         found.labels[reading.position] = reading.label
-        found.shapes[reading.position] = shape[-2:]
+        found.shapes[reading.position] = reading.shape
         found.thumbnails[reading.position] = reading.thumbnail
         found.pixels[reading.position] = reading.pixels
         group = groups.setdefault(shape, [])

@@ -58,6 +58,10 @@ class Wrapped(Preprocessing):
         """False: what the transform does between the picture and the tensor is its own affair."""
         return False
 
+    def frame(self, picture: Image.Image) -> Image.Image:
+        """What the network sees of an RGB picture, as its tensor leads back to pixels."""
+        return Image.fromarray(self.inverse(self(picture)))
+
     def _mixed(self, rgb: torch.Tensor) -> torch.Tensor:
         """Colours as the transform mixes them: `encode` gives what the transform would."""
         return torch.einsum("kc,...chw->...khw", rgb.new_tensor(self.weights), rgb) if self.weights else rgb
