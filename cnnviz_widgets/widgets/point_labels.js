@@ -37,7 +37,7 @@ export class Room {
  * @returns {{ group: import("./point_groups.js").Group, x: number, y: number }[]} the largest first
  */
 export function middles(state) {
-  const { groups, order, level, toX, toY } = state;
+  const { groups, order, level, X, Y } = state;
   if (!groups.numbers) return [];
   const found = new Map();
   for (let k = 0; k < order.length; k++) {
@@ -46,8 +46,8 @@ export function middles(state) {
     const own = found.get(number) ?? { xs: [], ys: [] };
     found.set(number, own);
     if (own.xs.length >= SAMPLE) continue; // The order is one by chance: the first ones stand for all.
-    own.xs.push(toX[k]);
-    own.ys.push(toY[k]);
+    own.xs.push(X[k]);
+    own.ys.push(Y[k]);
   }
   const all = [...found].map(([number, { xs, ys }]) => ({ group: groups.list[number], x: median(xs), y: median(ys) }));
   return all.sort((a, b) => b.group.count - a.group.count);

@@ -59,6 +59,7 @@ class PointMapView {
     this.fits = -1;
     this.following = true; // Whether the view follows the extent of the points.
     /** @type {{ x: number, y: number, scale: number } | null} where the view glides to */ this.goal = null;
+    /** @type {{ x0: number, y0: number, x1: number, y1: number } | null} what is to be seen next */ this.sought = null;
     /** @type {{ x: number, y: number } | null} */ this.mouse = null;
     /** @type {number | null} under the mouse */ this.hover = null;
     /** @type {number | null} where the arrow keys are, ... */ this.cursor = null;
@@ -252,12 +253,10 @@ class PointMapView {
   /** @param {number[] | null} numbers */
   lookAt(numbers) {
     const { places } = this.state;
-    const bounds = numbers && boundsOf(numbers.flatMap((number) => [places[2 * number], places[2 * number + 1]]));
     if (!numbers) return this.fit();
-    if (!bounds) return;
     this.following = false;
-    this.goal = this.view.around(bounds);
-    this.goal.scale = Math.min(this.goal.scale, this.view.whole * 40);
+    // Where that is in the view is found when it is drawn: it may have no size yet.
+    this.sought = boundsOf(numbers.flatMap((number) => [places[2 * number], places[2 * number + 1]]));
     this.schedule("points", "over");
   }
 
@@ -273,9 +272,11 @@ class PointMapView {
   under({ x, y }) {
     const { state, view } = this;
     if (!state.count) return null;
+    const pictured = this.inPicture(x, y);
+    if (pictured !== null) return pictured;
     const at = view.at(x, y);
     const number = state.grid.nearest(at.x, at.y, REACH / view.scale, (each) => state.able(each));
-    return number < 0 ? this.inPicture(x, y) : number;
+    return number < 0 ? null : number;
   }
 
   /** The point whose thumbnail lies at a place. */
@@ -439,6 +440,12 @@ class PointMapView {
     const jump = !view.whole;
     view.whole = whole.scale || 1;
     if (this.following) this.goal = whole;
+    else if (this.sought) {
+      this.goal = view.around(this.sought);
+      const alone = this.sought.x0 === this.sought.x1 && this.sought.y0 === this.sought.y1;
+      this.goal.scale = alone ? Math.max(view.scale, 8 * view.whole) : Math.min(this.goal.scale, 100 * view.whole);
+    }
+    this.sought = null;
     if (!this.goal) return gliding;
     if (jump) {
       view.go({ ...this.goal, scale: view.whole });
@@ -479,6 +486,7 @@ class PointMapView {
       this.hover = this.hand.corners ? null : this.under(this.mouse);
       if (before !== this.hover) this.stale.add("words");
     }
+    if (moving) this.over.glide();
     const pointed = this.pointed();
     this.boxes = this.over.draw(this.above.getContext("2d"), view, style, this.look, {
       marks: this.marks, pointed, selected: this.selected(), corners: this.hand.corners, moving,

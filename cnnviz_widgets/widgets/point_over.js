@@ -7,6 +7,7 @@ import { groupLabels, inView, middles, pictureBoxes, pointLabels, Room } from ".
 
 const HIGH = 15; // Of a line of words.
 const MOST_NAMES = 60;
+const GLIDING = 20_000; // Points whose middles are found anew for each frame.
 
 export class PointOver {
   /** @param {import("./point_state.js").PointState} state */
@@ -19,6 +20,11 @@ export class PointOver {
   /** Groups or points are others. */
   renew() {
     this.middles = null;
+  }
+
+  /** Points are on their way: the names of the groups go with them, unless that takes too long. */
+  glide() {
+    if (this.state.count <= GLIDING) this.renew();
   }
 
   /**

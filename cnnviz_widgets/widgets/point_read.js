@@ -29,7 +29,9 @@ export function wordsAbout(state, number) {
 export function readoutOf(state, number) {
   const { count, chosenCount, missing } = state;
   if (number !== null) {
-    const words = wordsAbout(state, number).map(([name, value]) => /** @type {[string, string]} */ ([name || "point", value]));
+    const [, ...lines] = wordsAbout(state, number);
+    /** @type {[string, string][]} */
+    const words = [["point", state.words.name(number) || String(number)], ...lines];
     if (chosenCount) words.push(["selection", `${counted(chosenCount)} points`]);
     return { words, hint: "" };
   }

@@ -177,6 +177,9 @@ def test_what_stands_out_has_a_ring(mount: Mount) -> None:
     away = np.hypot(changed[:, 1] + 0.5 - x, changed[:, 0] + 0.5 - y)
     assert len(away) > 20 and away.max() < 13 and away.min() > 5
     assert "misclassified 1" in view.find(".cnnviz-points-ring").inner_text()
+    view.find(".cnnviz-points-ring").click()
+    view.settle()
+    assert view.widget.selection == (2,)
 
 
 def test_names_never_lie_over_each_other_and_those_of_large_groups_come_first(mount: Mount) -> None:
@@ -255,6 +258,32 @@ def test_a_drag_moves_the_map_and_the_wheel_zooms_where_the_mouse_is(mount: Moun
     assert page.colour(x, y) == distinct_colors(3)[1].tolist()
     page.press("0")
     wait_until(lambda: page.colour(*page.spot(0)) == blue, what="the view of everything")
+
+
+def test_a_wheel_that_scrolls_the_page_goes_on_doing_so_over_the_map(mount: Mount) -> None:
+    view = mount(map_of(groups=GROUPS))
+    taken = view.page.evaluate(
+        """(selector) => [".cnnviz-caption", selector].map((each) => {
+          const event = new WheelEvent("wheel", { deltaY: 50, bubbles: true, cancelable: true });
+          document.querySelector(each).dispatchEvent(event);
+          return event.defaultPrevented;
+        })""",
+        GROUND,
+    )
+    assert taken == [False, False]
+
+
+def test_python_looks_at_some_points_and_at_all(mount: Mount) -> None:
+    view = mount(map_of(groups=GROUPS))
+    page = Page(view)
+    view.widget.look_at([4, 5])
+    view.settle()
+    wait_until(
+        lambda: page.colour(page.width * 0.06, page.height / 2) == distinct_colors(3)[1].tolist(), what="the two"
+    )
+    view.widget.look_at()
+    view.settle()
+    wait_until(lambda: page.colour(*page.spot(0)) == distinct_colors(1)[0].tolist(), what="everything")
 
 
 def test_two_fingers_zoom(mount: Mount) -> None:
