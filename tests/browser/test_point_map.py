@@ -241,6 +241,17 @@ def test_a_mark_has_lines_to_its_neighbours(mount: Mount) -> None:
     assert above[int(page.spot(0)[1]) - 20, int(page.spot(0)[0]), 3] == 0
 
 
+def test_an_empty_map_and_points_without_places_are_said(mount: Mount) -> None:
+    view = mount(PointMap())
+    assert view.find(".cnnviz-nothing").inner_text() == "No points yet."
+    view.widget.show([[np.nan, 0], [0, np.nan]])
+    view.settle()
+    assert view.find(".cnnviz-nothing").inner_text() == "None of the 2 points has a place."
+    view.widget.show([[np.nan, 0], [0, 1], [1, 0]])
+    view.settle()
+    assert "1 points have no place and are left out." in view.find(".cnnviz-readout").inner_text()
+
+
 # --- moving and zooming ----------------------------------------------------------------------------------------------
 
 
