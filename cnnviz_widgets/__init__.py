@@ -22,6 +22,7 @@ _HOME = {
     "Activations": "results",
     "Arithmetic": "results",
     "ArithmeticView": "widgets",
+    "EmbeddingScatter": "widgets",
     "Engine": "engine",
     "FilterSpectrum": "results",
     "FilterViewer": "widgets",
@@ -30,6 +31,7 @@ _HOME = {
     "Heatmap": "results",
     "ImageCanvas": "widgets",
     "Index": "index",
+    "IndexBuilder": "widgets",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
     "Neighbors": "results",
@@ -134,8 +136,10 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import UnitClasses as UnitClasses
     from cnnviz_widgets.results import UnitProjection as UnitProjection
     from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
+    from cnnviz_widgets.widgets import EmbeddingScatter as EmbeddingScatter
     from cnnviz_widgets.widgets import FilterViewer as FilterViewer
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
+    from cnnviz_widgets.widgets import IndexBuilder as IndexBuilder
     from cnnviz_widgets.widgets import LayerBrowser as LayerBrowser
     from cnnviz_widgets.widgets import LayerOutline as LayerOutline
     from cnnviz_widgets.widgets import OcclusionCanvas as OcclusionCanvas

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
+    from cnnviz_widgets.widgets.embedding_scatter import EmbeddingScatter
     from cnnviz_widgets.widgets.filter_card import FilterCard
     from cnnviz_widgets.widgets.filter_viewer import FilterViewer
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
+    from cnnviz_widgets.widgets.index_builder import IndexBuilder
     from cnnviz_widgets.widgets.layer_browser import LayerBrowser
     from cnnviz_widgets.widgets.layer_outline import LayerOutline
     from cnnviz_widgets.widgets.occlusion_canvas import OcclusionCanvas
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArithmeticView",
+    "EmbeddingScatter",
     "FilterCard",
     "FilterViewer",
     "ImageCanvas",
+    "IndexBuilder",
     "LayerBrowser",
     "LayerOutline",
     "OcclusionCanvas",
@@ -43,9 +47,11 @@ __all__ = [
 
 _HOME = {
     "ArithmeticView": "arithmetic_view",
+    "EmbeddingScatter": "embedding_scatter",
     "FilterCard": "filter_card",
     "FilterViewer": "filter_viewer",
     "ImageCanvas": "image_canvas",
+    "IndexBuilder": "index_builder",
     "LayerBrowser": "layer_browser",
     "LayerOutline": "layer_outline",
     "OcclusionCanvas": "occlusion_canvas",

@@ -29,7 +29,9 @@ export default () => {
 
 // ---------------------------------------------------------------------------------- what is on the page
 
-const KINDS = { sample: "Sample", file: "File", drawing: "Drawing", camera: "Camera", python: "From Python" };
+const KINDS = {
+  sample: "Sample", file: "File", drawing: "Drawing", camera: "Camera", python: "From Python", index: "In the index",
+};
 
 /** The elements of one view. Whatever happens, `draw` makes all of them show what the model says. */
 class SourceView {

@@ -25,7 +25,7 @@ from cnnviz_widgets.widgets.publishing import Publishing
 
 __all__ = ["PictureSource"]
 
-Kind: TypeAlias = Literal["sample", "file", "drawing", "camera", "python"]
+Kind: TypeAlias = Literal["sample", "file", "drawing", "camera", "python", "index"]
 Callback: TypeAlias = Callable[[Any, Kind], object]
 
 LARGEST_FILE = 20_000_000
@@ -98,14 +98,19 @@ class PictureSource(Publishing):
         newest = self._newest
         return newest.picture() if isinstance(newest, Frame) else newest
 
-    def show(self, image: ImageLike, name: str = "") -> None:
-        """Make this the picture; callbacks hear of it as of any other, with the kind "python".
+    def show(self, image: ImageLike, name: str = "", *, kind: Kind = "python") -> None:
+        """Make this the picture; callbacks hear of it as of any other.
+
+        Args:
+            image: The picture.
+            name: What it is called under the preview.
+            kind: Where it came from, as the preview and the callbacks are told.
 
         Raises:
             ImageError: It is no picture.
             Exception: What a callback raised.
         """
-        self._take(as_picture(image), "python", name)
+        self._take(as_picture(image), kind, name)
 
     def choose(self, name: str) -> None:
         """Make one of the `pictures` the picture, as a click on its thumbnail does.
@@ -122,9 +127,9 @@ class PictureSource(Publishing):
     def on_picture(self, callback: Callback) -> Callable[[], None]:
         """Call `callback(picture, kind)` for every new picture; returns how to take that back.
 
-        `kind` is "sample", "file", "drawing", "camera" or "python". `picture` is a PIL picture in RGB; for "camera" a
-        `Frame`, whose `picture()` is decoded in the thread that asks for it. For each frame somebody has to say
-        `done()`, or the next one comes only after ten seconds. What a callback raises is shown under the buttons.
+        `kind` is "sample", "file", "drawing", "camera", "python" or "index". `picture` is a PIL picture in RGB; for
+        "camera" a `Frame`, whose `picture()` is decoded in the thread that asks for it. For each frame somebody has to
+        say `done()`, or the next one comes only after ten seconds. What a callback raises is shown under the buttons.
         """
         self._callbacks.append(callback)
 

@@ -1,4 +1,4 @@
-"""What IndexBuilder promises to a notebook without a browser: nothing is computed twice, and nothing without being asked."""
+"""What IndexBuilder promises to a notebook without a browser: nothing is computed twice, and nothing unasked."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_nothing_is_computed_before_it_is_started(builder: IndexBuilder):
     assert builder.index is None
     assert not builder.path.exists()
     assert (builder.status["state"], builder.action) == ("idle", "Start")
-    assert "40 pictures" in builder.status["text"]
+    assert "40 pictures" in str(builder.status["text"])
 
 
 def test_the_index_is_the_one_that_build_makes(builder: IndexBuilder, engine: Engine, tmp_path: Path):
@@ -162,7 +162,7 @@ def test_pictures_that_are_new_are_told_and_added(builder: IndexBuilder, engine:
     builder.wait(SOON)
     second = IndexBuilder(engine, gallery(COUNT + 5), builder.path, shard=8)
     second.wait(SOON)
-    assert "5 pictures more" in second.status["text"]
+    assert "5 pictures more" in str(second.status["text"])
     second.start()
     index = second.wait(SOON)
     assert index is not None and len(index) == COUNT + 5
@@ -205,7 +205,7 @@ def test_an_index_of_another_network_is_an_error_under_the_bar(builder: IndexBui
     second = IndexBuilder(other, gallery(), builder.path)
     with pytest.raises(ValueError, match="fingerprint"):
         second.wait(SOON)
-    assert second.status["state"] == "error" and "fingerprint" in second.status["text"]
+    assert second.status["state"] == "error" and "fingerprint" in str(second.status["text"])
 
 
 def test_an_argument_that_build_does_not_know_is_refused_at_once(engine: Engine, tmp_path: Path):
