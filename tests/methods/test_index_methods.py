@@ -104,7 +104,7 @@ def cases() -> Iterator[tuple[str, int]]:
             yield layer, channel
 
 
-@pytest.mark.parametrize(("layer", "channel"), cases())
+@pytest.mark.parametrize(("layer", "channel"), list(cases()))
 def test_patches_are_the_strongest_places_of_all_activations(
     index: Index, slow: Slow, layer: str, channel: int
 ) -> None:
