@@ -19,6 +19,7 @@ export class Sheets {
     /** @type {Map<object, number[]>} the channels in sight */ this.sights = new Map();
     /** @type {Set<(trait: string) => void>} */ this.views = new Set();
     this.said = "";
+    this.looked = null; // The layer that was in sight when that was said last.
     this.timer = 0;
   }
 
@@ -115,6 +116,9 @@ export class Sheets {
 
   /** A view sees these channels. @param {object} view @param {number[] | null} channels null: it is gone */
   look(view, channels) {
+    // What comes is drawn, too, often and again: that is no news, and must not put off asking for what is.
+    if (channels && this.layer === this.looked && this.sights.get(view)?.join() === channels.join()) return;
+    this.looked = this.layer;
     if (channels) this.sights.set(view, channels);
     else this.sights.delete(view);
     clearTimeout(this.timer);

@@ -59,6 +59,7 @@ class PatchWall(ipw.VBox):
 
     Raises:
         TypeError: `index` is no Index.
+        ValueError: the network has no convolution.
         traitlets.TraitError: no such layer, channel, order or projection; near names are suggested.
 
     Example:
@@ -78,6 +79,8 @@ class PatchWall(ipw.VBox):
 
         if not isinstance(index, Index):
             raise TypeError(f"the first argument is {type(index).__name__}; wanted an Index, as Index.open gives it")
+        if not index.units:
+            raise ValueError(f"{index.engine.name} has no convolution, so this index has no patches of its channels")
         self.index = index
         self._k = whole_number("k", k, 1)
         self._quiet = threading.local()

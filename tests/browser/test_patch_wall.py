@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import traitlets
 
+from cnnviz_widgets import Engine, Gallery, Index, PatchWall
 from cnnviz_widgets.widgets.patch_grid import PatchGrid
 from cnnviz_widgets.widgets.patch_messages import SHARP, SIDE, LayerPatches, Sheet
-from tests.browser.harness import Mounted, contrast
+from tests.browser.harness import Mounted, contrast, wait_until
+from tests.engine.nets import CLASSES, TRANSFORM, plain
 
 pytestmark = pytest.mark.browser
 
@@ -277,3 +280,27 @@ def test_impossible_states_are_refused():
             setattr(made.grid, name, value)
     made.grid.set_state({"selected": 99, "order": "nothing"})  # What a page says late is passed over.
     assert (made.grid.selected, made.grid.order) == (None, "channel")
+
+
+def test_a_wall_over_an_index_fills_as_it_is_scrolled(mount: Mount, tmp_path: Path, one_thread: None):
+    engine = Engine(plain(), transform=TRANSFORM, categories=CLASSES)
+    pictures = np.stack([np.full((32, 32, 3), 9 * n + 5, np.uint8) for n in range(12)])
+    gallery = Gallery.from_arrays(pictures, labels=[n % 2 for n in range(12)], classes=["odd", "even"])
+    index = Index.build(engine, gallery, tmp_path / "index", progress=False)
+    wall = PatchWall(index, "3")
+    wall.grid.tile_size, wall.grid.height = BLOCK, 180  # One row of the eight channels is in sight.
+    view = mount(wall.grid)
+
+    def filled(place: int) -> bool:
+        view.settle()
+        return view.find(f'{TILE}[data-place="{place}"]').count() > 0 and grey(view, place, 0, 1) is not None
+
+    wait_until(lambda: filled(0), what="the first channel")
+    assert "odd" in tile(view, 0).inner_text() or "even" in tile(view, 0).inner_text()
+    press(view, "End")
+    wait_until(lambda: filled(7), what="the last channel")
+    found = wall.wait(60)
+    assert found is not None and wall.selected == 7
+    height, width = found.pictures.shape[1:3]
+    assert grey(view, 7, 4, 0) == found.pictures[4, height // 2, width // 2, 0]
+    assert view.find(".cnnviz-pairs figure").count() == 9
