@@ -42,6 +42,7 @@ class Crew(Generic[S]):
             for started in [self._pool.submit(self._begin) for _ in range(self.size)]:
                 started.result()
         except BaseException:
+            self._all_there.abort()  # an interrupt may come before all of them were asked to start
             self._pool.shutdown(wait=True, cancel_futures=True)
             raise
         finally:
