@@ -73,7 +73,7 @@ class Pictures {
   take() {
     const { numbers, captions, marks, title = "", key = "", turn = 0 } = this.model.get("wall") ?? {};
     const all = numbers ? [...new Int32Array(bytesOf(numbers).slice().buffer)] : [];
-    const lines = Math.max(0, ...(captions ?? []).map((words) => words.split("\n").length));
+    const lines = (captions ?? []).reduce((most, words) => Math.max(most, words.split("\n").length), 0);
     this.wall = { numbers: all, captions, marks, title, key, turn, lines: Math.min(MOST_LINES, lines) };
   }
 
