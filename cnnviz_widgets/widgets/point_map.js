@@ -32,6 +32,7 @@ const TRAITS = [
   "points", "groups", "values", "highlight", "words", "selection", "selected", "hidden", "pointing", "marks", "labels",
   "pictures", "height", "label", "toolbar", "scale", "colormap", "tables", "status", "error", "openable",
 ];
+const NARROW = 520; // CSS pixels below which the legend stands under the map.
 const REST = 150; // Milliseconds after which a view that was moved is at rest ...
 const SLOW = 10; // ... and those that a drawing may take to be sharp while it moves.
 const GLIDE = 60; // Milliseconds in which two thirds of the way to another view are done.
@@ -147,8 +148,11 @@ class PointMapView {
     this.state.views.add(this.redraw);
     const all = () => this.schedule("points", "over", "words");
     this.density = new Density(all);
-    this.resized = new ResizeObserver(all);
-    this.resized.observe(this.ground);
+    this.resized = new ResizeObserver(() => {
+      this.root.classList.toggle("cnnviz-points-narrow", this.root.clientWidth < NARROW);
+      all();
+    });
+    for (const element of [this.ground, this.root]) this.resized.observe(element);
     this.ground.addEventListener("blur", () => {
       this.keyed = false;
       this.schedule("over", "words");

@@ -130,9 +130,12 @@ export function paintPoints(painter, state, view, style, look, { across, down, d
   const ink = new Int32Array(CHOSEN + 1).fill(style.packedInk);
   for (const level of [FAINT, PLAIN, CHOSEN]) {
     const share = level === FAINT ? look.faint : 1;
-    painter.draw(points, level, to, look.colours, { radius, alpha: look.alpha * share });
-    const line = { radius: radius + 1.4 * density, alpha: 0.9 * share, line: 1.3 * density };
-    if (state.ringed.length) painter.draw(rings, level, to, ink, line);
+    const disc = { radius, alpha: look.alpha * share };
+    painter.draw(points, level, to, look.colours, disc);
+    if (!state.ringed.length) continue;
+    painter.draw(rings, level, to, ink, { radius: radius + 1.4 * density, alpha: 0.9 * share, line: 1.3 * density });
+    // Where many have rings, their colours would drown in them: they come once more, on top.
+    painter.draw({ ...points, order: state.ringed }, level, to, look.colours, disc);
   }
 }
 

@@ -1,5 +1,7 @@
 /** Which points lie in a polygon: `points_in_polygon` of point_polygon.py, to the last bit. */
 
+const BANDS = 128; // Into which a polygon is cut, so that for each point only the edges at its height are looked at.
+
 /**
  * @param {Float32Array} places x and y of each point, NaN where it has no place
  * @param {ArrayLike<number>} corners x and y of each
@@ -7,14 +9,16 @@
  * @returns {number[]} their numbers, rising
  */
 export function pointsIn(places, corners, able) {
-  const edges = edgesOf(corners);
   const inside = [];
   if (corners.length < 6) return inside;
-  const { x0, y0, x1, y1 } = boundsOf(corners);
+  const bounds = boundsOf(corners);
+  const { x0, y0, x1, y1 } = bounds;
+  const bands = bandsOf(edgesOf(corners), bounds);
   for (let i = 0; i < places.length; i += 2) {
     const x = places[i];
     const y = places[i + 1];
     if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) continue; // NaN is nowhere.
+    const edges = bands[bandAt(y, bounds)];
     let odd = false;
     for (let e = 0; e < edges.length; e += 4) {
       const low = edges[e + 1];
@@ -51,3 +55,16 @@ function edgesOf(corners) {
   }
   return Float64Array.from(edges);
 }
+
+/** The edges that a point in each band may cross; a long one is in several. @returns {Float64Array[]} */
+function bandsOf(edges, bounds) {
+  const bands = Array.from({ length: BANDS }, () => /** @type {number[]} */ ([]));
+  for (let e = 0; e < edges.length; e += 4) {
+    const last = bandAt(edges[e + 3], bounds);
+    for (let band = bandAt(edges[e + 1], bounds); band <= last; band++) bands[band].push(...edges.subarray(e, e + 4));
+  }
+  return bands.map((each) => Float64Array.from(each));
+}
+
+/** Rises with y, so that a point between two ends is in a band between theirs. */
+const bandAt = (y, { y0, y1 }) => Math.min(BANDS - 1, Math.floor(((y - y0) / (y1 - y0 || 1)) * BANDS));
