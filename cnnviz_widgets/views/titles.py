@@ -34,6 +34,7 @@ METHOD_TITLES = {
     "tsne": "t-SNE",
     "pca": "PCA",
     "umap": "UMAP",
+    "place": "Places in a map",
 }
 
 
