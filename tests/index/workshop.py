@@ -5,6 +5,7 @@ Run as a script it takes one order a line, as JSON, and answers likewise; `Works
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         """What the children say is kept in a folder."""
         self._folder, self._jobs = folder, 0
+        self._builds: list[Build] = []
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", __file__],
             stdin=subprocess.PIPE,
@@ -41,14 +43,19 @@ class Workshop:
         out = self._folder / f"{self._jobs}.json"
         log = self._folder / f"{self._jobs}.log"
         pid = self._ask({"do": "build", "out": str(out), "log": str(log)} | order)
-        return Build(self, pid, out, log)
+        self._builds.append(Build(self, pid, out, log))
+        return self._builds[-1]
 
     def wait(self, pid: int) -> int:
         """How the child ended: its exit status, or minus the signal."""
+        self._builds = [build for build in self._builds if build.pid != pid]
         return self._ask({"do": "wait", "pid": pid})
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and what is left of its children."""
+        for build in self._builds:
+            with contextlib.suppress(ProcessLookupError):
+                build.kill()
         self._process.communicate(timeout=60)
 
     def _ask(self, order: dict[str, Any]) -> Any:
