@@ -158,7 +158,7 @@ def _opening() -> None:
             index.thumbnail(len(index) // 2)
             times.append(time.perf_counter() - start)
     print(f"built {count:,} pictures of 28x28 with digit_net in {built:.0f} s")
-    print(f"opened in {1000 * np.median(times):.1f} ms (first {1000 * times[0]:.1f}), with one vector and one thumbnail")
+    print(f"opened in {1000 * np.median(times):.1f} ms (first {1000 * times[0]:.1f}), one vector and thumbnail read")
 
 
 @contextmanager
