@@ -53,7 +53,12 @@ class ArraySource(Source):
         return str(number) if self._keys is None else self._keys[number]
 
     def signature(self, number: int) -> str:
-        """See `Source`."""
+        """See `Source`; another label makes another picture, too."""
+        label = -1 if self._labels is None else self._labels[number]
+        name = self.classes[label] if 0 <= label < len(self.classes) else str(label)
+        return f"{self._pixels_of(number)}-{name}" if label >= 0 else self._pixels_of(number)
+
+    def _pixels_of(self, number: int) -> str:
         picture = self._pictures[number]
         try:
             if isinstance(picture, (str, os.PathLike)):
