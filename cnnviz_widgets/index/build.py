@@ -152,7 +152,8 @@ def _settings(
                 f"{where} was built with {name}={getattr(old, name)!r}, and now {name}={getattr(new, name)!r} is asked "
                 "for; ask for the same to go on with it, or build another one in another folder"
             )
-    if (recipe := gallery.spec()) != before:
+    recipe = gallery.spec()
+    if _origin(recipe) != _origin(before):
         raise IndexRefused(
             f"{where} is of the gallery {_recipe(before)}, and this one is {_recipe(recipe)}; build another index in "
             "another folder"
@@ -185,6 +186,13 @@ def check_network(settings: Settings, engine: Engine, where: str) -> None:
             f"{engine.name} (fingerprint {engine.fingerprint}); its embeddings mean nothing to another network, also "
             "to the same one trained further or preprocessed otherwise. Build another index in another folder"
         )
+
+
+def _origin(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Where pictures come from, however many of them: with more of the same an index grows."""
+    return (
+        None if recipe is None else {name: value for name, value in recipe.items() if name in ("kind", "root", "size")}
+    )
 
 
 def _recipe(recipe: dict[str, Any] | None) -> str:
