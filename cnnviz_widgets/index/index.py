@@ -89,7 +89,6 @@ class Index:
 
     Attributes:
         engine, path, name, k: the network, the folder, the gallery's name, the patches kept for each channel.
-        gallery: the pictures, or None where they lived in memory and were not handed over.
 
     Example:
         >>> index = Index.build(engine, Gallery.from_folder("my_pictures"), "my_index")
@@ -98,7 +97,8 @@ class Index:
 
     def __init__(self, path: Path, engine: Engine, manifest: Manifest, gallery: Gallery | None) -> None:
         """Made by `open` and `build`."""
-        self.path, self.engine, self.gallery = path, engine, gallery
+        self.path, self.engine = path, engine
+        self._given, self._gone = gallery, "lived in memory"
         self.name, self.k = manifest.name, manifest.settings.k
         self._manifest, self._settings = manifest, manifest.settings
         self._arrays = open_arrays(path, manifest)
@@ -179,11 +179,6 @@ class Index:
         folder = Path(path).expanduser()
         manifest = Manifest.load(folder)
         check_network(manifest.settings, engine, f"the index in {str(folder)!r}")
-        if gallery is None and manifest.gallery is not None:
-            try:
-                gallery = Gallery.from_spec(manifest.gallery)
-            except (OSError, ValueError, ImportError):
-                gallery = None  # the pictures are gone; the index is not
         while True:
             try:
                 return cls(folder, engine, manifest, gallery)
@@ -216,6 +211,20 @@ class Index:
     def units(self) -> dict[str, int]:
         """The layers with strongest patches, every convolution, and how many channels each has."""
         return dict(self._settings.units)
+
+    @cached_property
+    def gallery(self) -> Gallery | None:
+        """The pictures, or None where they lived in memory and were not handed over, or are gone.
+
+        A folder is listed when this is first asked for, not when the index is opened.
+        """
+        if self._given is not None or self._manifest.gallery is None:
+            return self._given
+        try:
+            return Gallery.from_spec(self._manifest.gallery)
+        except (OSError, ValueError, ImportError) as error:
+            self._gone = f"cannot be had: {error}"
+            return None
 
     @property
     def identity(self) -> str:
@@ -332,9 +341,9 @@ class Index:
         """
         row = self._row(row)
         if self.gallery is None:
-            where = "lived in memory" if self._manifest.gallery is None else f"({self._manifest.gallery}) are not there"
             raise ValueError(
-                f"the pictures of this index {where}; hand them over: Index.open({str(self.path)!r}, engine, gallery)"
+                f"the pictures of this index {self._gone}; hand them over: "
+                f"Index.open({str(self.path)!r}, engine, gallery)"
             )
         return self.gallery[self.gallery.find(self._thumbnails.key(self._number(row)))]
 
