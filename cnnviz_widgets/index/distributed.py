@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from uuid import uuid4
 
 import torch
+from distributed import TimeoutError, get_worker, wait
+from distributed.diagnostics.plugin import WorkerPlugin
 from torch import Tensor, nn
 
 from cnnviz_widgets.data import Gallery
@@ -19,9 +24,10 @@ from cnnviz_widgets.index.survey import survey
 from cnnviz_widgets.models import Preprocessing
 
 if TYPE_CHECKING:
-    from dask.distributed import Client, Future
+    from distributed import Client, Future, Worker
 
-RETRIES = 3  # of a shard whose worker is lost or raises, and of all when every worker is lost
+RETRIES = 3  # of a shard whose worker raises; of lost workers Dask itself allows as many
+PATIENCE = 60.0  # seconds without a worker
 LOOK_AFTER = 0.2  # seconds between two looks whether the job was stopped
 AHEAD, AT_LEAST = 3, 8  # shards sent ahead for each thread of the workers, and in all
 
@@ -62,96 +68,89 @@ def compute(client: Client, task: Task, jobs: Iterator[Job[P]]) -> Generator[tup
     """Have shards computed by the workers of a client; each one's place and the content of its file, as they come.
 
     Only some are with the workers at a time, so that they do not collect results faster than these are written, and so
-    that jobs are asked for as late as can be.
+    that jobs are asked for as late as can be. Workers may come and go meanwhile.
 
     Raises:
-        RuntimeError: there are no workers, or all were lost several times.
+        RuntimeError: there are no workers.
+        TypeError: the client is one for `await`.
         Exception: what a worker raised more than `RETRIES` times.
     """
-    from dask.distributed import CancelledError, TimeoutError, wait
-
     if getattr(client, "asynchronous", False):
         raise TypeError("this client is asynchronous; wanted is one that waits: Client(...) without asynchronous=True")
     running: dict[Future, Job[P]] = {}
-    lost = 0
+    name = f"cnnviz-index-{uuid4().hex}"
+    client.register_plugin(OnWorker(task), name=name)
+    last_seen = time.monotonic()
     try:
-        sent = _send(client, task)
         while True:
-            room = max(AT_LEAST, AHEAD * _threads(client)) - len(running)
+            threads = _threads(client)
+            room = max(AT_LEAST, AHEAD * threads) - len(running)
             for _, job in zip(range(room), jobs, strict=False):
-                running[_submit(client, sent, job)] = job
+                future = client.submit(_one_shard, name, job.numbers, job.keys, retries=RETRIES, pure=False)
+                running[cast("Future", future)] = job
             if not running:
                 return
             checkpoint()
+            last_seen = time.monotonic() if threads else last_seen
+            if time.monotonic() - last_seen > PATIENCE:
+                raise RuntimeError(f"{client} has had no workers for {PATIENCE:.0f} seconds; what was done is kept")
             try:
                 ready = _ready(wait(list(running), timeout=LOOK_AFTER, return_when="FIRST_COMPLETED"))
-                found = [(running[future], future.result()) for future in ready]
             except TimeoutError:
                 continue
-            except CancelledError as error:  # every worker that had the network is gone
-                lost += 1
-                if lost > RETRIES:
-                    raise RuntimeError(
-                        f"all workers of {client} were lost, {lost} times; what was done is kept"
-                    ) from error
-                again, running = list(running.values()), {}
-                sent = _send(client, task)
-                running = {_submit(client, sent, job): job for job in again}
-                continue
             for future in ready:
-                del running[future]
-            for job, content in found:
-                yield job.place, content
+                content = future.result()
+                yield running.pop(future).place, content
     finally:
         if running:
             client.cancel(list(running), force=True)
+        with contextlib.suppress(Exception):  # of a cluster that is gone
+            client.unregister_worker_plugin(name)
 
 
-def _send(client: Client, task: Task) -> Future:
-    """The network and the rest, on all workers that there are; more that come later get them from these."""
-    from dask.distributed import TimeoutError
+class OnWorker(WorkerPlugin):
+    """Brings a task to each worker once, also to those that come later, and keeps its engine there."""
 
-    try:
-        return cast("Future", client.scatter(task, broadcast=True, hash=False))
-    except TimeoutError as error:
-        raise RuntimeError(f"{client} has no workers; client.wait_for_workers(1) waits for the first") from error
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def setup(self, worker: Worker) -> None:
+        """On the worker; the engine waits until it is needed."""
+        self._engine: Engine | None = None
+        self._making = threading.Lock()
+
+    def one_shard(self, numbers: Sequence[int | None], keys: Sequence[str]) -> bytes:
+        """The file of one shard."""
+        task, engine = self._task, self._made()
+        with engine.still():
+            (found,) = survey(engine, task.gallery, task.settings, [numbers], task.like.to(engine.device))
+        return files.encode(found, keys, task.gallery.classes)
+
+    def _made(self) -> Engine:
+        task = self._task
+        with self._making:
+            if self._engine is None:
+                engine = Engine(
+                    task.network, transform=task.preprocessing, categories=task.categories, dtype=task.dtype
+                )
+                if engine.fingerprint != task.settings.fingerprint:
+                    raise RuntimeError(
+                        "this worker makes another network of what it was sent: fingerprint "
+                        f"{engine.fingerprint} instead of {task.settings.fingerprint}; are its versions of torch, "
+                        "torchvision and Pillow those of the client?"
+                    )
+                self._engine = engine
+            return self._engine
 
 
-def _submit(client: Client, sent: Future, job: Job[P]) -> Future:
-    return client.submit(_one_shard, sent, job.numbers, job.keys, retries=RETRIES, pure=False)
+def _one_shard(name: str, numbers: Sequence[int | None], keys: Sequence[str]) -> bytes:
+    """On a worker."""
+    return cast("OnWorker", get_worker().plugins[name]).one_shard(numbers, keys)
 
 
 def _threads(client: Client) -> int:
     return sum(cast("dict[str, int]", client.nthreads()).values())
 
 
-def _ready(answer: Any) -> set[Future]:
-    return answer.done
-
-
-_engines: dict[str, Engine] = {}
-_loading = threading.Lock()
-
-
-def _one_shard(task: Task, numbers: Sequence[int | None], keys: Sequence[str]) -> bytes:
-    """On a worker: the file of one shard."""
-    engine = _engine(task)
-    with engine.still():
-        (found,) = survey(engine, task.gallery, task.settings, [numbers], task.like.to(engine.device))
-    return files.encode(found, keys, task.gallery.classes)
-
-
-def _engine(task: Task) -> Engine:
-    """The engine of this worker, made when it is first needed."""
-    wanted = task.settings.fingerprint
-    with _loading:
-        if wanted not in _engines:
-            _engines.clear()  # of another index, whose network need not be kept
-            engine = Engine(task.network, transform=task.preprocessing, categories=task.categories, dtype=task.dtype)
-            if engine.fingerprint != wanted:
-                raise RuntimeError(
-                    f"this worker makes another network of what it was sent: fingerprint {engine.fingerprint} instead "
-                    f"of {wanted}; are its versions of torch, torchvision and Pillow those of the client?"
-                )
-            _engines[wanted] = engine
-        return _engines[wanted]
+def _ready(answer: Any) -> list[Future]:
+    return list(answer.done)
