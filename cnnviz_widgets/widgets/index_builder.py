@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ __all__ = ["IndexBuilder"]
 OFTEN = 0.1  # Seconds between two reports,
 LISTED = 500  # and skipped pictures that are listed.
 BUILD = "build"  # The one concern at the desk.
+
+# What `Index.build` warns of, pictures that are skipped, is listed in the page; a warning from another thread would
+# appear under whatever cell runs.
+warnings.filterwarnings("ignore", category=UserWarning, module=rf"{__name__}$")
 
 
 class IndexBuilder(Calling):
@@ -76,12 +81,13 @@ class IndexBuilder(Calling):
         self._arguments = build_arguments
         self._index: Index | None = None
         self._listeners: list[Callable[[Index], object]] = []
+        self._share: float | None = None  # how much of it was done when that was told last
         self._started = False  # whether the present job builds, and does not only look what is there
         self._desk = Desk(engine.worker, lambda _concern, text: self._failed(text))
         super().__init__(title=f"Index of {gallery.name} as {engine.name} sees it")
         self.on_stop(self.stop)
         self.report("running", "looking what is there")
-        self._desk.submit(BUILD, self._open)
+        self._desk.submit(BUILD, self._open, urgent=True)  # also while another builder works
 
     def __repr__(self) -> str:
         """``IndexBuilder(digits, digits.index: done, 5,000 pictures)``."""
@@ -100,7 +106,7 @@ class IndexBuilder(Calling):
         if self._started and self._desk.busy(BUILD):
             return
         self._started = True
-        self._tell_started()
+        self._tell_started("waiting for other work")
         pace, due = Pace(), Every(OFTEN)
         self._desk.submit(BUILD, self._build, on_progress=lambda job: self._tell(job, pace, due))
 
@@ -155,7 +161,7 @@ class IndexBuilder(Calling):
     def _build(self) -> None:
         from cnnviz_widgets.index import Index
 
-        self._tell_started()
+        self._tell_started("listing the pictures")
         try:
             index = Index.build(self.engine, self.gallery, self.path, **self._arguments, progress=False)
         except Cancelled:
@@ -166,14 +172,14 @@ class IndexBuilder(Calling):
             raise
         self._done(index)
 
-    def _tell_started(self) -> None:
-        with self.hold_sync():
-            self.error, self.action = "", ""
-            self.report("running", "listing the pictures", self.status["progress"] or None)
+    def _tell_started(self, words: str) -> None:
+        self.error = ""
+        self._offer("")
+        self.report("running", words)
 
     def _tell_stopped(self) -> None:
         self._offer("Go on")
-        self.report("stopped", "stopped; what is done is kept", self.status["progress"])
+        self.report("stopped", "stopped; what is done is kept", self._share)
 
     def _tell(self, job: Job[Any], pace: Pace, due: Every) -> None:
         """So many pictures are done."""
@@ -188,7 +194,8 @@ class IndexBuilder(Calling):
         rate, left = pace.rate, pace.left(total)
         if rate is not None and left is not None:
             words += [f"{rate:.0f} a second" if rate >= 9.5 else f"{rate:.1f} a second", f"{duration(left)} left"]
-        self.report("running", ", ".join(words), done / total)
+        self._share = done / total
+        self.report("running", ", ".join(words), self._share)
 
     def _done(self, index: Index) -> None:
         self._index = index
@@ -196,14 +203,15 @@ class IndexBuilder(Calling):
         with self.hold_sync():
             self.skipped, self.skipped_count = [tuple(one) for one in found[:LISTED]], len(found)
         more = len(self.gallery) - len(index) - len(found)
-        words = f"{_pictures(len(index))}, {len(index.units)} convolutions, embeddings of {', '.join(index.layers)}"
+        count, layers = len(index.units), ", ".join(index.layers)
+        words = f"ready as .index: {_pictures(len(index))}, {count} convolution{'s' * (count != 1)}, {layers} embedded"
         self._offer("Bring up to date")
         self.report("done", words + (f"; the gallery has {_pictures(more)} more" if more > 0 else ""), 1.0)
         for callback in list(self._listeners):
             self._hand_over(callback, index)
 
     def _failed(self, text: str) -> None:
-        self.report("error", text, self.status["progress"])
+        self.report("error", text, self._share)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class ScatterJobs:
                 self._desk.stop("map")
                 self._finish(growth, known, fit=True)
                 return
-        points.report("running", f"{growth.choice.title}: looking at the embedding")
+        points.report("running", f"{growth.choice.title}: waiting for other work")
         self._desk.submit("map", lambda: self._make(growth), on_progress=lambda job: self._tell(growth, job))
 
     def ask_query(self, query: Query | None) -> None:
@@ -126,6 +126,8 @@ class ScatterJobs:
     # --- the map, in the worker ---------------------------------------------------------------------------------------
 
     def _make(self, growth: _Growth) -> None:
+        if self._wanted is growth:
+            self._parts.points.report("running", f"{growth.choice.title}: looking at the embedding")
         try:
             self._draw(growth, first_points(self._index, growth.choice), fit=True)
             found = make_map(self._index, growth.choice, lambda *step: self._step(growth, *step))

@@ -168,6 +168,7 @@ def test_pictures_that_are_new_are_told_and_added(builder: IndexBuilder, engine:
     assert index is not None and len(index) == COUNT + 5
 
 
+@pytest.mark.filterwarnings("ignore:.*could not be read")
 def test_what_is_skipped_is_listed_with_its_reason(engine: Engine, tmp_path: Path):
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -235,3 +236,19 @@ def test_pace_leaves_out_what_was_done_before(monkeypatch: pytest.MonkeyPatch):
 
 def test_durations_are_said_as_one_says_them():
     assert [duration(s) for s in (0.4, 99, 100, 5400, 7800)] == ["0 s", "99 s", "2 min", "90 min", "2 h 10 min"]
+
+
+def test_a_second_builder_says_what_is_there_while_the_first_one_works(
+    builder: IndexBuilder, engine: Engine, gate: Gate
+):
+    gate.left = 2
+    builder.start()
+    assert gate.reached.wait(SOON)
+    second = IndexBuilder(engine, gallery(), builder.path, shard=8, layers="features.2")
+    second.wait(SOON)
+    assert second.action == "Go on"
+    second.start()
+    assert second.status["text"] == "waiting for other work"
+    gate.go_on.set()
+    assert second.wait(SOON) is not None
+    assert gate.shards == 5
