@@ -186,9 +186,6 @@ class EmbeddingScatter(ipw.VBox):
         )
         for part in (self.map, self._parts.near, self._parts.alike, self._parts.chosen):
             part.show_thumbnails(index.thumbnail)
-        wrong = index.correct == 0
-        if wrong.any():
-            self.map.show_highlight(wrong, "misclassified")
         paint(self.map, index, self.color_by)
 
     def _connect(self) -> None:

@@ -36,7 +36,9 @@ def colours(index: Index) -> dict[str, str]:
 
 
 def paint(points: PointMap, index: Index, by: str) -> None:
-    """Colour the points."""
+    """Colour the points, with a ring round those that are misclassified unless their colour says so already."""
+    wrong = index.correct == 0
+    points.show_highlight(wrong if wrong.any() and by != "correct" else None, "misclassified")
     if by == "probability":
         points.show_values(index.probabilities, "probability", signed=False)
         points.scale = [0.0, 1.0]

@@ -375,6 +375,10 @@ def test_misclassified_pictures_stand_out(scatter: EmbeddingScatter, index: Inde
     assert wrong.any(), "the untrained network should be wrong somewhere"
     shown = np.unpackbits(np.frombuffer(scatter.map.highlight["bits"], np.uint8), bitorder="little")[:COUNT]
     np.testing.assert_array_equal(shown.astype(bool), wrong)
+    scatter.color_by = "correct"
+    assert scatter.map.highlight == {}, "the colours say it already"
+    scatter.color_by = "probability"
+    assert scatter.map.highlight["count"] == wrong.sum()
 
 
 def test_a_point_says_what_its_picture_is_and_shows_it(scatter: EmbeddingScatter, index: Index):
