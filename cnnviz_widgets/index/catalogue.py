@@ -126,6 +126,8 @@ class Catalogue:
     @contextlib.contextmanager
     def _open(self, schema: str = "") -> Iterator[sqlite3.Connection]:
         """The file; with a schema it is made where it is not there yet."""
+        if not schema and not self.path.is_file():
+            raise self._damaged("it is missing")
         try:
             # not read-only: what a killed process left half done is undone by whoever comes next
             where = f"{self.path.resolve().as_uri()}?mode={'rwc' if schema else 'rw'}"
@@ -139,10 +141,13 @@ class Catalogue:
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise plain_error(self.path, error) from error
-            raise IndexDamaged(
-                f"{self.path}, the plan of this index, is damaged: {error}. Run Index.build again: the plan is made "
-                "anew, and of the shards those that fit it are kept"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, why: object) -> IndexDamaged:
+        return IndexDamaged(
+            f"{self.path}, the plan of this index, is damaged: {why}. Run Index.build again: the plan is made anew, "
+            "and of the shards those that fit it are kept"
+        )
 
 
 def too_new(path: Path, version: object) -> str:

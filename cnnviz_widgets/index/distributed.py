@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from uuid import uuid4
 
 import torch
-from distributed import TimeoutError, get_worker, wait
-from distributed.diagnostics.plugin import WorkerPlugin
+from dask.distributed import TimeoutError, WorkerPlugin, get_worker, wait
 from torch import Tensor, nn
 
 from cnnviz_widgets.data import Gallery
@@ -24,7 +23,7 @@ from cnnviz_widgets.index.survey import survey
 from cnnviz_widgets.models import Preprocessing
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Worker
+    from dask.distributed import Client, Future, Worker
 
 RETRIES = 3  # of a shard whose worker raises; of lost workers Dask itself allows as many
 PATIENCE = 60.0  # seconds without a worker

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from distributed import Client, LocalCluster
+from dask.distributed import Client, LocalCluster
 from torch import Tensor, nn
 
 from cnnviz_widgets import Engine, Gallery, Index
