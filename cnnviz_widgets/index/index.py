@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnviz_widgets.data import Gallery, ImageLike, as_picture
-from cnnviz_widgets.engine import Engine, Layers, Observer
+from cnnviz_widgets.engine import Engine, Layers
 from cnnviz_widgets.engine.cache import Cache
 from cnnviz_widgets.index.arrays import open_arrays
 from cnnviz_widgets.index.build import build, check_network
 from cnnviz_widgets.index.catalogue import Catalogue
 from cnnviz_widgets.index.correctness import correctness
+from cnnviz_widgets.index.embedding import embeddings
 from cnnviz_widgets.index.errors import IndexDamaged
 from cnnviz_widgets.index.manifest import Manifest
 from cnnviz_widgets.index.reading import reduced
@@ -386,25 +387,28 @@ class Index:
     # --- pictures from elsewhere --------------------------------------------------------------------------------------
 
     def embed(self, images: ImageLike | Sequence[ImageLike], layer: str | None = None) -> NDArray[np.float32]:
-        """(n, D) the embeddings of one picture or several, computed as those of the index were."""
-        name = self.layers[self._settings.layer(layer)]
-        many = list(images) if isinstance(images, (list, tuple)) else [images]
-        kept: list[Tensor] = []
+        """(n, D) the embeddings of one picture or several, computed as those of the index were.
 
-        def keep(tensor: Tensor) -> None:
-            axes = tuple(range(2, tensor.ndim)) if tensor.ndim == 4 else (1,) if tensor.ndim == 3 else ()
-            kept[:] = [tensor.mean(axes) if axes else tensor.flatten(1).clone()]
-
-        found = []
-        for image in many:
-            x = self.engine.prepare(cast("ImageLike", image))
-            Observer(self.engine, {name: keep}, x)(lambda x=x: x.clone())
-            found.append(kept[0].float().cpu().numpy()[0])
-        return np.stack(found) if found else np.empty((0, self.embedding(layer).shape[1]), np.float32)
+        One pass gives those of all the index's layers, and of a picture alone they are remembered.
+        """
+        number = self._settings.layer(layer)
+        many = list(images) if isinstance(images, (list, tuple)) else [cast("ImageLike", images)]
+        if not many:
+            return np.empty((0, self.embedding(layer).shape[1]), np.float32)
+        found = embeddings(self.engine, [self.engine.prepare(image) for image in many], self.layers)
+        return found[number].numpy().copy()
 
     def reduced(self, image: ImageLike) -> NDArray[np.uint8]:
         """(h, w, 3) a picture in pixel space, as `pixels` has those of the index."""
         return reduced(self.engine.preprocessing.frame(as_picture(image)), self._settings.pixels)
+
+    def check(self) -> None:
+        """See that the network still is the one that the index was built with.
+
+        Raises:
+            IndexRefused: it was trained further, or changed otherwise, since the index was opened.
+        """
+        check_network(self._settings, self.engine, f"the index in {str(self.path)!r}")
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value of `key`, computed once and kept while there is room; shared, so nobody may write into it."""

@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_max_pool2d
 
 from cnnviz_widgets.engine import Engine, Observer
 from cnnviz_widgets.index.board import Board, keys_of
+from cnnviz_widgets.index.embedding import pooled
 from cnnviz_widgets.index.settings import Settings
 
 OFFER_AFTER = 16  # pictures: the board is set in order for several batches at once
@@ -113,13 +114,8 @@ class Runner:
         self._waiting, self._positions, self._pictures = [], [], 0
         self._floor = self._shared.floor
 
-    def _embed(self, number: int, tensor: Tensor) -> None:
-        if tensor.ndim == 4:  # maps: global average pooling
-            self._embeddings[number] = tensor.mean((2, 3))
-        elif tensor.ndim == 3:  # tokens (N, tokens, D)
-            self._embeddings[number] = tensor.mean(1)
-        else:
-            self._embeddings[number] = tensor.flatten(1).clone()
+    def _embed(self, number: int, output: Tensor) -> None:
+        self._embeddings[number] = pooled(output)
 
     def _peaks(self, number: int, maps: Tensor) -> None:
         """Where each channel of these maps (N, C, h, w) is strongest."""

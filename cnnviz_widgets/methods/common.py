@@ -48,6 +48,7 @@ def index_method(function: M) -> M:
 
     Raises:
         TypeError: the first argument is no index.
+        IndexRefused: the network was trained further since the index was built.
     """
 
     @functools.wraps(function)
@@ -59,6 +60,7 @@ def index_method(function: M) -> M:
                 f"the first argument is {type(index).__name__}; wanted an Index, as in Index.open('my.index', engine)"
             )
         with index.engine.still():
+            index.check()
             return function(index, *args, **kwargs)
 
     return cast(M, call)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from cnnviz_widgets import Gallery, Index, photos
+from cnnviz_widgets import Gallery, Index, neighbors, photos
 from cnnviz_widgets.index import IndexRefused
-from tests.index.material import engine_of, levels
+from tests.index.material import engine_of, levels, network, pictures
 
 
 def test_with_more_of_the_same_gallery_the_rows_that_were_there_stay_and_others_come_behind(tmp_path: Path):
@@ -29,3 +30,14 @@ def test_pictures_of_another_origin_are_refused_and_both_are_named(tmp_path: Pat
     Index.build(engine, photos(1, names=["cat"], size=32), tmp_path / "index", progress=False)
     with pytest.raises(IndexRefused, match=r"kind 'photos'.*of pictures in memory"):
         Index.build(engine, Gallery.from_arrays(levels(3)), tmp_path / "index", progress=False)
+
+
+def test_a_network_that_was_trained_on_is_told_from_the_one_that_the_index_knows(tmp_path: Path):
+    net = network()
+    engine = engine_of(net)
+    index = Index.build(engine, pictures(12), tmp_path / "index", progress=False)
+    neighbors(index, 0)
+    with torch.no_grad():
+        net[1].weight.mul_(1.5)
+    with pytest.raises(IndexRefused, match="trained further"):
+        neighbors(index, 0)
