@@ -69,11 +69,11 @@ def test_what_a_killed_process_had_in_work_is_taken_over_by_the_one_that_waits_f
 def test_two_threads_of_one_process_may_build_the_same_index(
     engine: Engine, alone: dict[str, object], tmp_path: Path
 ) -> None:
-    def build(_: int) -> Index:
-        return Index.build(engine_of(), pictures(COUNT), tmp_path / "index", shard=SHARD, progress=False)
+    def build(engine: Engine) -> Index:
+        return Index.build(engine, pictures(COUNT), tmp_path / "index", shard=SHARD, progress=False)
 
     with ThreadPoolExecutor(2) as threads:
-        for index in threads.map(build, range(2)):
+        for index in threads.map(build, [engine_of(), engine_of()]):  # made here: the seed is one for all threads
             same(contents(index), alone)
 
 

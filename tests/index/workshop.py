@@ -6,6 +6,7 @@ Run as a script it takes one order a line, as JSON, and answers likewise; `Works
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -112,6 +113,7 @@ def _serve() -> None:
 
 
 def _child(order: dict[str, Any]) -> None:
+    faulthandler.register(signal.SIGUSR1)  # says where it is
     status = 1
     try:
         said = _build(order)
