@@ -137,7 +137,8 @@ def test_views_never_see_a_model():
 def test_every_package_that_is_imported_is_a_declared_dependency(project: dict[str, Any]):
     extras = project["optional-dependencies"]
     used = ("lab", "efficientnet", "notebooks", "umap", "dask")
-    declared = {_canonical(line) for line in [*project["dependencies"], *(line for one in used for line in extras[one])]}
+    lines = [*project["dependencies"], *(line for extra in used for line in extras[extra])]
+    declared = {_canonical(line) for line in lines}
     provides = importlib.metadata.packages_distributions()
     others = {found.top for found in IMPORTS} - set(sys.stdlib_module_names) - {"cnnviz_widgets"}
     assert not {name for name in others if not declared & set(map(_canonical, provides.get(name, ())))}
