@@ -22,7 +22,7 @@ from cnnviz_widgets.widgets.scatter_jobs import ScatterJobs
 from cnnviz_widgets.widgets.scatter_layout import METRICS, ScatterLayout
 from cnnviz_widgets.widgets.scatter_maps import MapChoice, first_projection, projections
 from cnnviz_widgets.widgets.scatter_messages import about, colours, name_of, paint
-from cnnviz_widgets.widgets.scatter_query import Nearness, Query, picture_of
+from cnnviz_widgets.widgets.scatter_query import Nearness, Query, picture_of, to_choose_from
 
 if TYPE_CHECKING:
     from cnnviz_widgets.index import Index, Picture
@@ -47,7 +47,8 @@ class EmbeddingScatter(ipw.VBox):
         layer: whose embedding; by default the index's first.
         projection: "tsne", "pca" or, where umap-learn is installed, "umap"; by default t-SNE, but PCA of more than
             20,000 pictures, which t-SNE takes minutes for, and of fewer than 4.
-        pictures: pictures to choose a query from, by name; by default `samples`.
+        pictures: pictures to choose a query from, by name; by default `samples`, and of networks that read grey
+            pictures one of each class of the index.
 
     Attributes:
         layer, projection: What the map shows.
@@ -98,7 +99,7 @@ class EmbeddingScatter(ipw.VBox):
         self.index = index
         self._quiet = threading.local()
         self._projections, self._colours = projections(), colours(index)
-        self.source = PictureSource(pictures, ahead=2)
+        self.source = PictureSource(to_choose_from(index) if pictures is None else pictures, ahead=2)
         layers = {name: f"{name} · {index.embedding(name).shape[1]:,} values" for name in index.layers}
         self._parts = ScatterLayout(layers, self._projections, self._colours, self.source)
         self.map: PointMap = self._parts.points

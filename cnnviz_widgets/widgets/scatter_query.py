@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
-from cnnviz_widgets.data import ImageError
+from cnnviz_widgets.data import ImageError, ImageLike, samples
 from cnnviz_widgets.methods.search import Metric
 from cnnviz_widgets.widgets.camera_frame import Frame
 
@@ -53,6 +55,37 @@ class Query:
     def asked(self) -> Image.Image | int:
         """As `neighbors` takes it."""
         return self.picture if self.row is None else self.row
+
+
+class SomeOfIndex(Mapping[str, Image.Image]):
+    """Pictures of an index to choose from, by name: the first of each class, or spread over all; opened when needed."""
+
+    def __init__(self, index: Index, count: int = 20) -> None:
+        """At most so many."""
+        self._index = index
+        _, first = np.unique(index.labels, return_index=True)
+        rows = first if len(first) > 1 else np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)
+        self._rows: dict[str, int] = {}
+        for row in map(int, rows[:count]):
+            about = index.about(row)
+            self._rows[f"{about.label_name} ({about.key})" if about.label_name else about.key] = row
+
+    def __getitem__(self, name: str) -> Image.Image:
+        """The picture."""
+        return picture_of(self._index, self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._rows)
+
+
+def to_choose_from(index: Index) -> Mapping[str, ImageLike]:
+    """The sample photos; for a network that reads grey pictures, to which photos say nothing, some of its own."""
+    return SomeOfIndex(index) if index.engine.preprocessing.channels == "L" else samples
 
 
 def picture_of(index: Index, row: int) -> Image.Image:

@@ -22,7 +22,7 @@ from cnnviz_widgets.index import Index
 from cnnviz_widgets.methods import tsne_map
 from cnnviz_widgets.models import Preprocessing
 from cnnviz_widgets.results import Projection
-from cnnviz_widgets.widgets import scatter_jobs, scatter_maps
+from cnnviz_widgets.widgets import scatter_jobs, scatter_maps, scatter_query
 from cnnviz_widgets.widgets.camera_frame import Frame
 from cnnviz_widgets.widgets.embedding_scatter import EmbeddingScatter
 
@@ -512,3 +512,13 @@ def test_it_wants_an_index_and_says_what_it_shows(scatter: EmbeddingScatter, eng
     assert repr(scatter) == "EmbeddingScatter(arrays: t-SNE of features.3, 60 pictures)"
     with pytest.raises(TypeError, match="wanted an Index"):
         EmbeddingScatter(engine)  # type: ignore[arg-type]
+
+
+def test_a_network_of_grey_pictures_offers_some_of_its_own_and_not_the_photos(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    grey = Preprocessing(resize=16, crop=16, mean=(0.0,), std=(1.0,), channels="L")
+    index = Index.build(Engine(net, transform=grey, categories=NAMES), gallery(), tmp_path / "grey", progress=False)
+    offered = scatter_query.to_choose_from(index)
+    assert list(offered) == ["red (0)", "green (1)", "blue (2)"]
+    assert offered["green (1)"].tobytes() == index.picture(1).tobytes()
+    assert EmbeddingScatter(index, projection="pca").source.names == list(offered)
