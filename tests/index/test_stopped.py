@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,14 @@ def nothing_left() -> None:
     assert [name for name in names if name.startswith(("cnnviz reader", "cnnviz crew"))] == []
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """An interrupt is heard, also where whoever started the tests ignores it, as a shell does for what runs behind."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _build(engine: Engine, folder: Path) -> Index:
     return Index.build(engine, pictures(COUNT), folder, shard=SHARD, batch_size=BATCH, progress=False)
 
@@ -117,6 +126,7 @@ def test_a_job_that_is_cancelled_stops_between_two_batches_and_the_next_one_goes
     assert trap_before and trap.batches == (COUNT - done * SHARD) // BATCH
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("after", [1, 7, 24])
 def test_an_interrupt_from_the_keyboard_leaves_no_thread_and_the_next_call_goes_on(
     after: int, trap: Trap, net: nn.Module, whole: dict[str, object], tmp_path: Path
