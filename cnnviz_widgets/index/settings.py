@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 from cnnviz_widgets.engine import Engine, Layer, penultimate
 from cnnviz_widgets.engine.observer import INPUT
 
-CPU_BATCH = 4  # pictures whose maps stay in the caches: faster than more at once
+CPU_BATCH = 8  # with fewer the interpreter's share grows, with more the maps no longer stay in the caches
 PIXEL_SIDE = 32  # "pixel space": tiny pictures, as Torralba et al. 2008
 
 
@@ -56,7 +56,7 @@ class Settings:
             row = table[name.removesuffix(INPUT)]
             if not row.shape:
                 raise ValueError(f"layer {name!r} {row.note or 'gives no tensor'}, so it has no embedding")
-        chosen = dict.fromkeys([*names] or [penultimate(engine, x)])
+        chosen = dict.fromkeys([*names] or [_default(engine, x)])
         height, width = (int(side) for side in x.shape[-2:])
         return Settings(
             engine.fingerprint,
@@ -122,6 +122,11 @@ def _place(name: str, known: Sequence[str], what: str) -> int:
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(map(repr, known))}"
     raise NoSuchLayer(f"this index holds no {what} of layer {name!r}; {hint}")
+
+
+def _default(engine: Engine, x: Tensor) -> str:
+    """The default layer; found by a pass that keeps everything, hence remembered."""
+    return engine.remember(("penultimate", tuple(x.shape)), lambda: penultimate(engine, x))
 
 
 def _convolutions(engine: Engine, x: Tensor) -> list[tuple[str, Layer]]:

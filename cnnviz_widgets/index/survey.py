@@ -84,7 +84,9 @@ def survey(
         like: an input such as the network will see.
         done: called with how many pictures more are done.
     """
-    readers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "cnnviz reader")
+    cores = os.cpu_count() or 1
+    # beside a network on the same cores a few read fast enough, and more would only get in each other's way
+    readers = ThreadPoolExecutor(max(1, cores // 2 if engine.device.type == "cpu" else cores), "cnnviz reader")
     try:
         with Crew(engine.device, lambda: Runner(engine, settings, like)) as crew:
             ahead = _Ahead(readers, gallery, engine, settings, shards, AHEAD * crew.size * settings.batch)
