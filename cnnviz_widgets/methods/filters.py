@@ -186,18 +186,12 @@ def _response_aliasing(found: Convolution) -> NDArray[np.float32]:
         return np.array([_beyond(one.double(), low_y, low_x) for one in steps(responses.unbind())], np.float32)
 
 
-_ROUNDING = 2.0**-18  # of the largest value: what adding up a filter's products may be off, amply
-
-
 def _beyond(response: Tensor, low_y: Tensor, low_x: Tensor) -> float:
     """The share of a response's energy, its mean left out, that is in none of the low frequencies."""
-    rounding = response.numel() * (float(response.abs().max()) * _ROUNDING) ** 2
     response = response - response.mean()
     whole = float(response.square().sum())
-    if whole <= rounding:  # an even response, but for the last bits of single precision
-        return 0.0
     kept = float((low_y @ response @ low_x.T).square().sum())
-    return max(0.0, 1 - kept / whole)
+    return max(0.0, 1 - kept / whole) if whole > 0 else 0.0
 
 
 def _low_cosines(length: int, stride: int) -> Tensor:

@@ -89,7 +89,7 @@ class Preprocessing:
 
     def __call__(self, picture: Image.Image) -> torch.Tensor:
         """The network's input for an RGB picture: float32, (C, H, W)."""
-        return self.numbers(self.levels(self.frame(picture))).contiguous()
+        return self.numbers(self.levels(self.frame(picture)))
 
     @property
     def staged(self) -> bool:
@@ -137,7 +137,7 @@ class Preprocessing:
         mixed = self._mixed(torch.from_numpy(np.moveaxis(values, -1, -3).astype(np.float64)))
         whole = values.dtype == np.uint8  # as Pillow, whose grey levels are whole
         levels = self.to_rgb((mixed + 0.5).floor() if whole else mixed).movedim(-3, -1)
-        return self.numbers(levels).contiguous()
+        return self.numbers(levels)
 
     def inverse(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
         """The pixels (..., H, W, 3) that stand behind an input (..., C, H, W), in RGB, grey as three equal channels.
