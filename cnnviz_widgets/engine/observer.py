@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.capture import calls_of, first_tensor, scores_of
+from cnnviz_widgets.engine.kernels import quicken
 from cnnviz_widgets.engine.layout import Lasting
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Observer:
 
     def _watched(self) -> nn.Module:
         twin = self._engine._twin()
+        quicken(twin)
         modules = dict(twin.named_modules())
         outputs = [name for name in self._looks if not name.endswith(INPUT)]
         for module, calls in calls_of(outputs, modules).items():

@@ -27,7 +27,7 @@ from cnnviz_widgets.index.work import Work
 if TYPE_CHECKING:
     from dask.distributed import Client
 
-FEW, MANY = 256, 2048  # pictures a shard
+FEW, MANY = 512, 2048  # pictures a shard
 MANY_FROM = 100_000
 TOLD = 3  # of the pictures that could not be read, in the warning
 

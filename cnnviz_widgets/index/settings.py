@@ -131,10 +131,10 @@ def _default(engine: Engine, x: Tensor) -> str:
 
 def _convolutions(engine: Engine, x: Tensor) -> list[tuple[str, Layer]]:
     """Every call of every convolution that puts out maps, in the order in which they ran."""
-    table = engine.layers_for(x)
+    table, modules = engine.layers_for(x), engine.modules
     found: list[tuple[str, Layer]] = []
     for row in table.in_order():
-        if not isinstance(engine.modules[row.name], _ConvNd):
+        if not isinstance(modules[row.name], _ConvNd):
             continue
         calls = [row.name] if row.calls == 1 else [f"{row.name}#{n}" for n in range(1, row.calls + 1)]
         found += [(name, table[name]) for name in calls if table[name].axes is not None]

@@ -1,11 +1,11 @@
-"""The pass over the pictures: decoding runs ahead in threads of its own, and several batches go through the network."""
+"""The pass over the pictures: reading runs ahead, and several batches go through the network."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +15,11 @@ from torch import Tensor
 from cnnviz_widgets.data import Gallery
 from cnnviz_widgets.engine import Engine, checkpoint
 from cnnviz_widgets.engine.threads import Crew
+from cnnviz_widgets.index.ahead import Ahead
 from cnnviz_widgets.index.board import Board
-from cnnviz_widgets.index.reading import Reading, read
+from cnnviz_widgets.index.reading import Reading
 from cnnviz_widgets.index.runner import Gathered, Runner, SharedBoard
 from cnnviz_widgets.index.settings import Settings
-
-AHEAD = 6  # batches a runner, decoded and not yet run
 
 
 @dataclass
@@ -73,7 +72,7 @@ def survey(
 ) -> Generator[Findings]:
     """Look at the pictures of each shard; what was found, shard by shard.
 
-    The next shard's pictures are decoded while the last one is still in work, but none goes through the network before
+    The next shard's pictures are read while the last one is still in work, but none goes through the network before
     the last one is whole. A job can be stopped between two batches.
 
     Args:
@@ -84,54 +83,12 @@ def survey(
         like: an input such as the network will see.
         done: called with how many pictures more are done.
     """
-    cores = os.cpu_count() or 1
-    # beside a network on the same cores a few read fast enough, and more would only get in each other's way
-    readers = ThreadPoolExecutor(max(1, cores // 2 if engine.device.type == "cpu" else cores), "cnnviz reader")
-    try:
-        with Crew(engine.device, lambda: Runner(engine, settings, like)) as crew:
-            ahead = _Ahead(readers, gallery, engine, settings, shards, AHEAD * crew.size * settings.batch)
-            for count, readings in ahead:
-                yield _one_shard(crew, settings, count, readings, done)
-    finally:
-        readers.shutdown(wait=True, cancel_futures=True)
-
-
-class _Ahead:
-    """Pictures that are being decoded, in order, so many beyond the one that is wanted."""
-
-    def __init__(
-        self,
-        readers: ThreadPoolExecutor,
-        gallery: Gallery,
-        engine: Engine,
-        settings: Settings,
-        shards: Iterable[Sequence[int | None]],
-        size: int,
-    ) -> None:
-        self._readers, self._gallery, self._size = readers, gallery, size
-        self._preprocessing, self._pixels = engine.preprocessing, settings.pixels
-        self._coming = ((shard, position, number) for shard in shards for position, number in enumerate(shard))
-        self._waiting: deque[tuple[int, Future[Reading]]] = deque()
-
-    def __iter__(self) -> Iterator[tuple[int, Iterator[Reading]]]:
-        """Each shard's number of pictures, and these."""
-        self._fill()
-        while self._waiting:
-            count = self._waiting[0][0]
-            yield count, (self._next() for _ in range(count))
-
-    def _next(self) -> Reading:
-        self._fill()
-        return self._waiting.popleft()[1].result()
-
-    def _fill(self) -> None:
-        while len(self._waiting) < self._size:
-            try:
-                shard, position, number = next(self._coming)
-            except StopIteration:
-                return
-            reading = self._readers.submit(read, self._gallery, number, position, self._preprocessing, self._pixels)
-            self._waiting.append((len(shard), reading))
+    with (
+        Crew(engine.device, lambda: Runner(engine, settings, like)) as crew,
+        contextlib.closing(iter(Ahead(crew, gallery, engine, settings, shards))) as ahead,
+    ):
+        for count, readings in ahead:
+            yield _one_shard(crew, settings, count, readings, done)
 
 
 def _one_shard(

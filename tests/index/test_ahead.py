@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cnnviz_widgets import Engine, Gallery
-from cnnviz_widgets.index import survey as module
+from cnnviz_widgets.index import ahead as module
 from cnnviz_widgets.index.settings import Settings
 from cnnviz_widgets.index.survey import survey
 from tests.index.material import engine_of, network, pictures

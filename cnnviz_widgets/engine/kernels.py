@@ -1,0 +1,77 @@
+"""Faster kernels than the ones that torch takes by itself, for passes without gradients by threads of one core each."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, max_pool2d
+
+IN_CACHE = 2**18  # numbers of a step in between that stay near the core
+
+
+def quicken(twin: nn.Module) -> None:
+    """Let a stand-in of the network use them, on a CPU. What subclasses and functions do is left alone.
+
+    1x1 convolutions run with oneDNN. Where a thread computes alone, torch takes it for all others, and for these a
+    general one that unfolds its input first: a SqueezeNet is a tenth slower by that.
+
+    Maxima over windows are taken along the columns and then along the rows, which is fewer of them and needs no list of
+    where they lay; as maxima they are the same.
+    """
+    for module in twin.modules():
+        if "forward" in vars(module):  # somebody else has had such an idea
+            continue
+        if type(module) is nn.Conv2d and _is_pointwise(module) and torch.backends.mkldnn.is_available():
+            vars(module)["forward"] = partial(_pointwise, module)
+        elif type(module) is nn.MaxPool2d and _is_plain(module):
+            vars(module)["forward"] = partial(_maxima, module)
+
+
+def _is_pointwise(module: nn.Conv2d) -> bool:
+    # with a stride torch takes oneDNN already
+    return module.kernel_size == module.stride == (1, 1) and not any(module.padding)
+
+
+def _pointwise(module: nn.Conv2d, x: Tensor) -> Tensor:
+    weight, bias = module.weight, module.bias
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    if x.ndim == 4 and torch.backends.mkldnn.enabled and all(_is_usual(tensor) for tensor in tensors):
+        return torch.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), module.groups)
+    return conv2d(x, weight, bias, groups=module.groups)
+
+
+def _is_plain(module: nn.MaxPool2d) -> bool:
+    return _pair(module.padding) == (0, 0) and _pair(module.dilation) == (1, 1) and not module.return_indices
+
+
+def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
+    kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+    whole = x.ndim == 4 and all(
+        1 < k <= side and not (module.ceil_mode and (side - k) % s)
+        for side, k, s in zip(x.shape[2:], kernel, stride, strict=True)
+    )
+    if not (whole and _is_usual(x) and x.is_contiguous(memory_format=torch.channels_last)):
+        return max_pool2d(x, module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
+    height, width = ((side - k) // s + 1 for side, k, s in zip(x.shape[2:], kernel, stride, strict=True))
+    found = torch.empty((*x.shape[:2], height, width), memory_format=torch.channels_last)
+    step = max(1, IN_CACHE // (x.shape[1] * height * x.shape[3]))
+    for part, into in zip(x.split(step), found.split(step), strict=True):
+        rows = [part[:, :, n : n + stride[0] * height : stride[0]][:, :, :height] for n in range(kernel[0])]
+        tall = torch.maximum(rows[0], rows[1])
+        for row in rows[2:]:
+            torch.maximum(tall, row, out=tall)
+        columns = [tall[..., n : n + stride[1] * width : stride[1]][..., :width] for n in range(kernel[1])]
+        torch.maximum(columns[0], columns[1], out=into)
+        for column in columns[2:]:
+            torch.maximum(into, column, out=into)
+    return found
+
+
+def _is_usual(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu" and not tensor.requires_grad
+
+
+def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (size, size) if isinstance(size, int) else tuple(size)

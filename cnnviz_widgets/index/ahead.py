@@ -1,0 +1,116 @@
+"""Pictures that are read ahead of the network, in order, and who reads them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from cnnviz_widgets.data import Gallery
+from cnnviz_widgets.engine import Engine
+from cnnviz_widgets.engine.threads import Crew
+from cnnviz_widgets.index.reading import Reading, read
+from cnnviz_widgets.index.settings import Settings
+
+AHEAD = 6  # batches for each of the crew, read and not yet run
+CHUNK = 8  # pictures that one thread reads in one go: to wake the threads for each alone costs as much as some reading
+WAITING = 3  # times as long as it computes: reading that takes longer waits, for a disk or a net
+WAITERS, READERS = 4, 32  # threads for each core where reading waits, and in all
+
+
+class Ahead:
+    """The pictures of shards, shard by shard; so many beyond the one that is wanted are being read."""
+
+    def __init__(
+        self,
+        crew: Crew[Any],
+        gallery: Gallery,
+        engine: Engine,
+        settings: Settings,
+        shards: Iterable[Sequence[int | None]],
+    ) -> None:
+        """Read for the network of `engine`, which the crew runs."""
+        self._gallery, self._preprocessing, self._pixels = gallery, engine.preprocessing, settings.pixels
+        self._size = max(2, AHEAD * crew.size * settings.batch // CHUNK)
+        self._readers = _Readers(crew, engine.device.type == "cpu", self._size)
+        self._coming = (
+            (len(shard), tuple(enumerate(shard))[start : start + CHUNK])
+            for shard in shards
+            for start in range(0, len(shard), CHUNK)
+        )
+        self._waiting: deque[tuple[int, Future[list[Reading]]]] = deque()
+
+    def __iter__(self) -> Generator[tuple[int, Iterator[Reading]]]:
+        """Each shard's number of pictures, and these, all of which are to be taken before the next shard."""
+        try:
+            self._fill()
+            while self._waiting:
+                count = self._waiting[0][0]
+                yield count, self._shard(count)
+        finally:
+            self._readers.close()
+
+    def _shard(self, count: int) -> Iterator[Reading]:
+        while count > 0:
+            self._fill()
+            readings = self._waiting.popleft()[1].result()
+            count -= len(readings)
+            yield from readings
+
+    def _fill(self) -> None:
+        while len(self._waiting) < self._size:
+            try:
+                count, chunk = next(self._coming)
+            except StopIteration:
+                return
+            self._waiting.append((count, self._readers.submit(self, chunk)))
+
+    def read(self, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
+        """These (position, number)."""
+        return [read(self._gallery, number, position, self._preprocessing, self._pixels) for position, number in chunk]
+
+
+class _Readers:
+    """Who reads: the crew itself beside its other work, and threads of their own where reading is seen to wait.
+
+    Reading that computes (decoding, mostly) has no other cores than those of the network, and threads beside the crew
+    would only push it out of them. Where a disk or a net lets it wait, many wait at once.
+    """
+
+    def __init__(self, crew: Crew[Any], shared: bool, untimed: int) -> None:
+        """`shared` when the crew computes on the cores that read.
+
+        The first `untimed` chunks are read before the network has anything to do, all of the crew at once, and they
+        wait for each other.
+        """
+        self._crew, self._shared, self._untimed = crew, shared, untimed
+        cores = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(min(READERS, WAITERS * cores) if shared else cores, "cnnviz reader")
+        self._lock = threading.Lock()
+        self._passed = self._computed = 0.0  # seconds
+
+    def submit(self, ahead: Ahead, chunk: Sequence[tuple[int, int | None]]) -> Future[list[Reading]]:
+        """Have the chunk read."""
+        if not self._shared or self._passed > WAITING * self._computed:
+            return self._pool.submit(ahead.read, chunk)
+        if self._untimed:
+            self._untimed -= 1
+            return self._crew.submit(lambda _: ahead.read(chunk))
+        return self._crew.submit(lambda _: self._timed(ahead, chunk))
+
+    def close(self) -> None:
+        """Wait for what is being read; what waits is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _timed(self, ahead: Ahead, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
+        passed, computed = time.perf_counter(), time.thread_time()
+        try:
+            return ahead.read(chunk)
+        finally:
+            with self._lock:
+                self._passed += time.perf_counter() - passed
+                self._computed += time.thread_time() - computed
