@@ -67,7 +67,7 @@ class ArraySource(Source):
             if isinstance(picture, (bytes, bytearray, memoryview)):
                 return f"{zlib.crc32(picture):08x}"
             pixels = picture.numpy(force=True) if hasattr(picture, "detach") else np.asarray(picture)
-            return f"{zlib.crc32(np.ascontiguousarray(pixels)):08x}-{'x'.join(map(str, pixels.shape))}"
+            return f"{zlib.crc32(np.ascontiguousarray(pixels).data):08x}-{'x'.join(map(str, pixels.shape))}"
         except Exception:  # what cannot be read has no signature; reading says why
             return ""
 

@@ -43,6 +43,7 @@ class Ahead:
             for start in range(0, len(shard), CHUNK)
         )
         self._waiting: deque[tuple[int, Future[list[Reading]]]] = deque()
+        self._over = False
 
     def __iter__(self) -> Generator[tuple[int, Iterator[Reading]]]:
         """Each shard's number of pictures, and these, all of which are to be taken before the next shard."""
@@ -52,6 +53,7 @@ class Ahead:
                 count = self._waiting[0][0]
                 yield count, self._shard(count)
         finally:
+            self._over = True
             self._readers.close()
 
     def _shard(self, count: int) -> Iterator[Reading]:
@@ -70,8 +72,12 @@ class Ahead:
             self._waiting.append((count, self._readers.submit(self, chunk)))
 
     def read(self, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
-        """These (position, number)."""
-        return [read(self._gallery, number, position, self._preprocessing, self._pixels) for position, number in chunk]
+        """These (position, number); not all of them when the pass is over."""
+        return [
+            read(self._gallery, number, position, self._preprocessing, self._pixels)
+            for position, number in chunk
+            if not self._over
+        ]
 
 
 class _Readers:

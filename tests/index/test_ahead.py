@@ -82,3 +82,51 @@ def test_the_next_shard_is_read_while_the_last_one_is_in_work_and_asked_for_no_e
     found.close()
     assert not [one for one in threading.enumerate() if one.name.startswith(("cnnviz reader", "cnnviz crew"))]
     assert readings.all <= 40 + ahead
+
+
+def test_a_pass_that_is_given_up_reads_no_more_than_what_is_half_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, gallery = engine_of(), pictures(100)
+    settings, like = _settings(engine, gallery)
+    begun: list[int] = []
+    plain = module.read
+
+    def slow(gallery: Gallery, number: int, *others: object) -> object:
+        begun.append(number)
+        time.sleep(0.02)
+        return plain(gallery, number, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "read", slow)
+    found = survey(engine, gallery, settings, [range(20), range(20, 100)], like)
+    next(found)
+    before = len(begun)
+    found.close()
+    assert 20 <= before < 100 and len(begun) - before <= torch.get_num_threads()
+
+
+def test_reading_that_waits_is_done_by_many_threads_and_reading_that_computes_by_the_crew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, gallery = engine_of(), pictures(400)
+    settings, like = _settings(engine, gallery)
+    plain = module.read
+    who: list[str] = []
+    pause = 0.0
+
+    def read(*args: object) -> object:
+        who.append(threading.current_thread().name.rpartition("_")[0])
+        time.sleep(pause)
+        return plain(*args)  # type: ignore[arg-type]
+
+    def passed() -> set[str]:
+        who.clear()
+        list(survey(engine, gallery, settings, [range(400)], like))
+        return set(who)
+
+    monkeypatch.setattr(module, "read", read)
+    monkeypatch.setattr(module, "WAITING", 1e9)
+    assert passed() == {"cnnviz crew"}
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "read", read)
+    pause = 0.02
+    assert passed() == {"cnnviz crew", "cnnviz reader"}
+    assert who.count("cnnviz reader") > 300
