@@ -49,8 +49,11 @@ def test_numbers_that_matter_are_compared_and_cells_are_short(path: Path):
         assert len(cell.source.splitlines()) <= 16, f"more than one idea:\n{cell.source}"
 
 
-def test_the_exercises_have_solutions_which_are_run_behind_the_lesson(path: Path):
+def test_the_exercises_have_solutions_which_are_run_behind_the_lesson(path: Path, request: pytest.FixtureRequest):
     assert len(solutions(path)) >= 2
+    run = [item.name for item in request.session.items if item.path == path]  # none where this file is run alone
+    behind = [f"Solution {number}" for number in range(len(solutions(path)))]
+    assert not run or run[len(cells(path, "code")) :] == behind
 
 
 def test_links_lead_to_lessons_that_exist(path: Path):

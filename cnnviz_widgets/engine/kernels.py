@@ -52,10 +52,13 @@ def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
         1 < k <= side and not (module.ceil_mode and (side - k) % s)
         for side, k, s in zip(x.shape[2:], kernel, stride, strict=True)
     )
-    if not (whole and _is_usual(x) and x.is_contiguous(memory_format=torch.channels_last)):
+    usual = _is_usual(x) and x.is_contiguous(memory_format=torch.channels_last) and not x.requires_grad
+    if not (whole and usual):
         return max_pool2d(x, module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
     height, width = ((side - k) // s + 1 for side, k, s in zip(x.shape[2:], kernel, stride, strict=True))
-    found = torch.empty((*x.shape[:2], height, width), memory_format=torch.channels_last)
+    found = torch.empty(
+        (*x.shape[:2], height, width), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
     step = max(1, IN_CACHE // (x.shape[1] * height * x.shape[3]))
     for part, into in zip(x.split(step), found.split(step), strict=True):
         rows = [part[:, :, n : n + stride[0] * height : stride[0]][:, :, :height] for n in range(kernel[0])]
@@ -70,7 +73,7 @@ def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
 
 
 def _is_usual(tensor: Tensor) -> bool:
-    return tensor.dtype == torch.float32 and tensor.device.type == "cpu" and not tensor.requires_grad
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
 def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:

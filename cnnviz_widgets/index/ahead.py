@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from cnnviz_widgets.data import Gallery
@@ -69,9 +70,9 @@ class Ahead:
                 count, chunk = next(self._coming)
             except StopIteration:
                 return
-            self._waiting.append((count, self._readers.submit(self, chunk)))
+            self._waiting.append((count, self._readers.submit(partial(self._read, chunk))))
 
-    def read(self, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
+    def _read(self, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
         """These (position, number); not all of them when the pass is over."""
         return [
             read(self._gallery, number, position, self._preprocessing, self._pixels)
@@ -99,23 +100,23 @@ class _Readers:
         self._lock = threading.Lock()
         self._passed = self._computed = 0.0  # seconds
 
-    def submit(self, ahead: Ahead, chunk: Sequence[tuple[int, int | None]]) -> Future[list[Reading]]:
-        """Have the chunk read."""
+    def submit(self, read_chunk: Callable[[], list[Reading]]) -> Future[list[Reading]]:
+        """Have a chunk read."""
         if not self._shared or self._passed > WAITING * self._computed:
-            return self._pool.submit(ahead.read, chunk)
+            return self._pool.submit(read_chunk)
         if self._untimed:
             self._untimed -= 1
-            return self._crew.submit(lambda _: ahead.read(chunk))
-        return self._crew.submit(lambda _: self._timed(ahead, chunk))
+            return self._crew.submit(lambda _: read_chunk())
+        return self._crew.submit(lambda _: self._timed(read_chunk))
 
     def close(self) -> None:
         """Wait for what is being read; what waits is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _timed(self, ahead: Ahead, chunk: Sequence[tuple[int, int | None]]) -> list[Reading]:
+    def _timed(self, read_chunk: Callable[[], list[Reading]]) -> list[Reading]:
         passed, computed = time.perf_counter(), time.thread_time()
         try:
-            return ahead.read(chunk)
+            return read_chunk()
         finally:
             with self._lock:
                 self._passed += time.perf_counter() - passed

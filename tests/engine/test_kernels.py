@@ -67,6 +67,39 @@ def test_pointwise_convolutions_are_those_of_double_precision_within_rounding(gr
     torch.testing.assert_close(_run(twin, x).double(), _run(net.double(), x.double()), rtol=1e-5, atol=1e-5)
 
 
+def test_the_faster_ones_are_what_runs_also_for_weights_that_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> Tensor:
+        raise AssertionError("torch's own was taken")
+
+    monkeypatch.setattr(kernels, "conv2d", refused)
+    monkeypatch.setattr(kernels, "max_pool2d", refused)
+    net = nn.Sequential(nn.Conv2d(20, 8, 1), nn.MaxPool2d(3, 2), nn.MaxPool2d(2, ceil_mode=True))
+    assert net[0].weight.requires_grad
+    assert _run(_quick(net), _maps(9, 9)).shape == (5, 8, 2, 2)
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.float16])
+def test_what_torch_makes_by_default_does_not_matter(default: torch.dtype) -> None:
+    x, net = _maps(9, 9), nn.MaxPool2d(3, 2)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        quick = _run(_quick(net), x)
+    finally:
+        torch.set_default_dtype(before)
+    assert quick.dtype == torch.float32 and torch.equal(quick, _run(net, x))
+
+
+def test_where_a_gradient_is_wanted_it_is_that_of_torch() -> None:
+    net = nn.Sequential(nn.Conv2d(20, 8, 1), nn.MaxPool2d(3, 2))
+    gradients = []
+    for module in (net, _quick(net)):
+        x = _maps(9, 9).requires_grad_()
+        module(x).sum().backward()
+        gradients.append(x.grad)
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_numbers_than_float32_go_the_usual_way(dtype: torch.dtype) -> None:
     net = nn.Sequential(nn.Conv2d(20, 8, 1), nn.MaxPool2d(3, 2)).to(dtype)

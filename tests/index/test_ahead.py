@@ -123,10 +123,9 @@ def test_reading_that_waits_is_done_by_many_threads_and_reading_that_computes_by
         return set(who)
 
     monkeypatch.setattr(module, "read", read)
-    monkeypatch.setattr(module, "WAITING", 1e9)
-    assert passed() == {"cnnviz crew"}
-    monkeypatch.undo()
-    monkeypatch.setattr(module, "read", read)
+    with monkeypatch.context() as clocks:
+        clocks.setattr(module.time, "thread_time", time.perf_counter)  # as if all of it were computing
+        assert passed() == {"cnnviz crew"}
     pause = 0.02
     assert passed() == {"cnnviz crew", "cnnviz reader"}
     assert who.count("cnnviz reader") > 300
