@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -60,16 +61,25 @@ def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
         (*x.shape[:2], height, width), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
     )
     step = max(1, IN_CACHE // (x.shape[1] * height * x.shape[3]))
-    for part, into in zip(x.split(step), found.split(step), strict=True):
-        rows = [part[:, :, n : n + stride[0] * height : stride[0]][:, :, :height] for n in range(kernel[0])]
-        tall = torch.maximum(rows[0], rows[1])
-        for row in rows[2:]:
-            torch.maximum(tall, row, out=tall)
-        columns = [tall[..., n : n + stride[1] * width : stride[1]][..., :width] for n in range(kernel[1])]
-        torch.maximum(columns[0], columns[1], out=into)
-        for column in columns[2:]:
-            torch.maximum(into, column, out=into)
+    tall = torch.empty(
+        (min(step, len(x)), x.shape[1], height, x.shape[3]),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    rows = [x[:, :, n : n + stride[0] * (height - 1) + 1 : stride[0]].split(step) for n in range(kernel[0])]
+    columns = [tall[..., n : n + stride[1] * (width - 1) + 1 : stride[1]] for n in range(kernel[1])]
+    for *parts, into in zip(*rows, found.split(step), strict=True):
+        _largest(parts, tall[: len(into)])
+        _largest([column[: len(into)] for column in columns], into)
     return found
+
+
+def _largest(parts: Sequence[Tensor], into: Tensor) -> None:
+    """Element by element the largest of two or more."""
+    torch.maximum(parts[0], parts[1], out=into)
+    for part in parts[2:]:
+        torch.maximum(into, part, out=into)
 
 
 def _is_usual(tensor: Tensor) -> bool:

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 FEW, MANY = 512, 2048  # pictures a shard
 MANY_FROM = 100_000
+SIGNED = 32  # pictures whose signatures one thread computes in one go
 TOLD = 3  # of the pictures that could not be read, in the warning
 
 
@@ -80,10 +83,25 @@ def build(
 
 
 def _signed(gallery: Gallery) -> Iterator[tuple[str, str]]:
-    """Key and signature of all pictures."""
-    for number in range(len(gallery)):
-        checkpoint()
-        yield gallery.key(number), gallery.signature(number)
+    """Key and signature of all pictures, in order; several threads compute them, for some are sums over all pixels."""
+
+    def signed(first: int) -> list[tuple[str, str]]:
+        numbers = range(first, min(first + SIGNED, len(gallery)))
+        return [(gallery.key(number), gallery.signature(number)) for number in numbers]
+
+    threads = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(threads, "cnnviz signer")
+    waiting: deque[Future[list[tuple[str, str]]]] = deque()
+    try:
+        for first in range(0, len(gallery), SIGNED):
+            checkpoint()
+            waiting.append(pool.submit(signed, first))
+            if len(waiting) > 2 * threads:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _merge(work: Work, folder: Path, settings: Settings, gallery: Gallery, shards: Sequence[Shard]) -> Manifest:

@@ -120,13 +120,12 @@ class Runner:
     def _peaks(self, number: int, maps: Tensor) -> None:
         """Where each channel of these maps (N, C, h, w) is strongest."""
         # the first of equal ones, row by row, is the one that this pooling finds
-        peaks, places = adaptive_max_pool2d(maps.float(), 1, return_indices=True)
-        self._strongest[number] = (peaks[:, :, 0, 0], places[:, :, 0, 0])
+        self._strongest[number] = adaptive_max_pool2d(maps.float(), 1, return_indices=True)
 
     def _keep(self, positions: NDArray[np.int64]) -> None:
         """Of what a batch gave, keep what is strong enough for the board."""
         parts = [self._strongest[number] for number in range(len(self._strongest))]
-        peaks, places = (torch.cat(part, 1).cpu().numpy() for part in zip(*parts, strict=True))
+        peaks, places = (torch.cat(part, 1).flatten(1).cpu().numpy() for part in zip(*parts, strict=True))
         picture, channel = np.nonzero(peaks >= self._floor)
         self._waiting.append((channel, self._pictures + picture, peaks[picture, channel], places[picture, channel]))
         self._positions.append(positions)

@@ -21,6 +21,9 @@ from cnnviz_widgets.index.reading import Reading
 from cnnviz_widgets.index.runner import Gathered, Runner, SharedBoard
 from cnnviz_widgets.index.settings import Settings
 
+ROUNDS = 4  # batches at least that pictures which are left are divided into,
+LEAST = 4  # but none is smaller than this part of a full one
+
 
 @dataclass
 class Findings:
@@ -125,9 +128,15 @@ def _one_shard(
 def _batches(
     readings: Iterator[Reading], found: Findings, size: int, done: Callable[[int], object]
 ) -> Iterator[list[Reading]]:
-    """Pictures of one shape together, in their order; which go together depends on the pictures alone."""
+    """Pictures of one shape together, in their order; which go together depends on the pictures alone.
+
+    Towards the end there are fewer in a batch, so that no core waits long for the last one.
+    """
+    left = len(found.labels)
     groups: dict[tuple[int, ...], list[Reading]] = {}
     for reading in readings:
+        enough = min(size, max(size // LEAST, left // ROUNDS))
+        left -= 1
         if reading.reason:
             found.reasons[reading.position] = reading.reason
             done(1)
@@ -139,7 +148,7 @@ def _batches(
         found.pixels[reading.position] = reading.pixels
         group = groups.setdefault(shape, [])
         group.append(reading)
-        if len(group) == size:
+        if len(group) >= enough:
             yield groups.pop(shape)
         elif sum(map(len, groups.values())) > 8 * size:  # of many shapes not all can wait
             yield groups.pop(max(groups, key=lambda one: len(groups[one])))

@@ -30,6 +30,7 @@ from cnnviz_widgets.engine.threads import Crew  # noqa: E402
 from tests.benchmarks.stopwatch import Clock, engine_of, frozen  # noqa: E402
 
 SIDE = 256
+WIDE = ("10.1f", "10.1f", "8.2f", "10.1f", "8.2f")  # of the columns
 
 
 def main() -> None:
@@ -63,35 +64,45 @@ def _rates(engine: Engine, options: argparse.Namespace) -> None:
     sources = {"pictures in memory": _in_memory(options.pictures)}
     if options.folder:
         sources["JPEG files"] = Gallery.from_folder(options.folder)
-    print(f"{'':20}{'build /s':>10}{'bare /s':>10}{'ratio':>8}   bare is")
+    print(f"{'':20}{'build /s':>10}{'bare /s':>10}{'ratio':>8}{'alone /s':>10}{'ratio':>8}")
     for name, gallery in sources.items():
-        built, bare, ratio, best = _rate(engine, gallery, options.rounds, clock)
-        print(f"{name:20}{built:10.1f}{bare:10.1f}{ratio:8.2f}   {best}", flush=True)
+        figures = _rate(engine, gallery, options.rounds, clock)
+        print(f"{name:20}" + "".join(f"{one:{wide}}" for one, wide in zip(figures, WIDE, strict=False)), flush=True)
 
 
-def _rate(engine: Engine, gallery: Gallery, rounds: int, clock: Clock) -> tuple[float, float, float, str]:
-    """Pictures a second of a whole build and of the network alone at its best, their ratio, and what is best."""
+def _rate(engine: Engine, gallery: Gallery, rounds: int, clock: Clock) -> list[float]:
+    """Pictures a second of a whole build; of the network alone at its best, and their ratio, for each way to use the
+    cores."""
     x = torch.cat([engine.prepare(gallery[n % len(gallery)]) for n in range(32)])
-    ways = dict(_bare(engine, x))
-    best = min(ways, key=lambda way: min(clock.of(lambda: ways[way](32)) for _ in range(3)))
+    ways = [
+        min(_of_sizes(way, x), key=lambda run: min(clock.of(lambda: run(64)) for _ in range(3)))
+        for way in _ways(engine)
+    ]
     rates = []
     for _ in range(rounds + 1):
-        bare = len(gallery) / clock.of(lambda: ways[best](len(gallery)))
+        row = [len(gallery) / clock.of(lambda run=run: run(len(gallery))) for run in ways]
         with _folder() as folder:
-            rates.append((len(gallery) / clock.of(lambda folder=folder: _build(engine, gallery, folder)), bare))
+            rates.append([len(gallery) / clock.of(lambda folder=folder: _build(engine, gallery, folder)), *row])
     table = np.array(rates[1:])  # the first warms up
-    built, bare = np.median(table, axis=0)
-    return built, bare, float(np.median(table[:, 0] / table[:, 1])), best
+    built, *bare = np.median(table, axis=0)
+    ratios = np.median(table[:, :1] / table[:, 1:], axis=0)
+    return [built, *(figure for pair in zip(bare, ratios, strict=True) for figure in pair)]
 
 
-def _bare(engine: Engine, x: Tensor) -> Iterator[tuple[str, Callable[[int], object]]]:
-    """The network alone on so many pictures that are there already: all cores on one batch, or a batch for each."""
+def _ways(engine: Engine) -> Iterator[Callable[[Tensor, int], object]]:
+    """The network alone on so many pictures that are there already: all cores on one batch after the other and, on a
+    CPU, a core alone for each batch."""
     net = frozen(engine.model, torch.channels_last, engine)
+    yield lambda batch, count: _run(net, batch, count)
+    if engine.device.type == "cpu":
+        yield lambda batch, count: _crew(engine, net, batch, count)
+
+
+def _of_sizes(way: Callable[[Tensor, int], object], x: Tensor) -> Iterator[Callable[[int], object]]:
+    """One way with batches of several sizes."""
     for size in (4, 8, 16, 32):
         batch = x[:size].contiguous(memory_format=torch.channels_last)
-        yield f"all cores on batches of {size}", lambda count, batch=batch: _run(net, batch, count)
-        if engine.device.type == "cpu":
-            yield f"a core for each batch of {size}", lambda count, batch=batch: _crew(engine, net, batch, count)
+        yield lambda count, batch=batch: way(batch, count)
 
 
 def _run(net: nn.Module, batch: Tensor, count: int) -> None:

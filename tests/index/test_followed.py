@@ -121,9 +121,9 @@ def test_pictures_in_memory_are_added_changed_and_labelled_anew(tmp_path: Path) 
     assert len(of(8)) == 8
 
 
-def test_the_size_of_the_shards_makes_no_difference_where_the_batches_are_the_same(tmp_path: Path) -> None:
+def test_the_size_of_the_shards_makes_no_difference_where_every_batch_is_of_one(tmp_path: Path) -> None:
     engine, gallery = engine_of(), pictures(22)
-    expected = contents(Index.build(engine, gallery, tmp_path / "whole", progress=False, batch_size=4))
+    expected = contents(Index.build(engine, gallery, tmp_path / "whole", progress=False, batch_size=1))
     for size in (4, 8, 20):
-        index = Index.build(engine, gallery, tmp_path / str(size), shard=size, progress=False, batch_size=4)
+        index = Index.build(engine, gallery, tmp_path / str(size), shard=size, progress=False, batch_size=1)
         same(contents(index), expected)
