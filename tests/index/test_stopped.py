@@ -22,7 +22,7 @@ COUNT, SHARD, BATCH = 96, 16, 4
 
 
 class Trap:
-    """Does something in the n-th batch of an index's pass, counted from when it was set, and counts batches and pictures."""
+    """Does something in the n-th batch of an index's pass after it was set; counts batches and pictures."""
 
     def __init__(self) -> None:
         self.batches, self.pictures, self._left, self._lock = 0, 0, 0, threading.Lock()
