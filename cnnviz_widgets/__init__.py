@@ -22,6 +22,10 @@ _HOME = {
     "Activations": "results",
     "Arithmetic": "results",
     "ArithmeticView": "widgets",
+    "Blur": "methods.synthesis",
+    "ClipContribution": "methods.synthesis",
+    "ClipNorm": "methods.synthesis",
+    "Decay": "methods.synthesis",
     "EmbeddingScatter": "widgets",
     "Engine": "engine",
     "FilterSpectrum": "results",
@@ -32,23 +36,30 @@ _HOME = {
     "ImageCanvas": "widgets",
     "Index": "index",
     "IndexBuilder": "widgets",
+    "Jitter": "methods.synthesis",
+    "L2": "methods.synthesis",
     "LayerBrowser": "widgets",
     "LayerOutline": "widgets",
     "Neighbors": "results",
     "OcclusionCanvas": "widgets",
     "OcclusionMap": "results",
     "OcclusionSlider": "widgets",
-    "Patches": "results",
     "PatchWall": "widgets",
+    "Patches": "results",
     "PictureSource": "widgets",
     "PictureWall": "widgets",
     "PixelMap": "results",
     "PointMap": "widgets",
     "Predictions": "results",
     "Projection": "results",
+    "RangePenalty": "methods.synthesis",
     "Result": "results",
+    "Rotate": "methods.synthesis",
     "SaliencyToggle": "widgets",
+    "Scale": "methods.synthesis",
+    "Synthesis": "results",
     "TileGrid": "widgets",
+    "TotalVariation": "methods.synthesis",
     "Unit": "results",
     "UnitCard": "widgets",
     "UnitClasses": "results",
@@ -58,6 +69,7 @@ _HOME = {
     "cam": "methods.cam",
     "deconvnet": "methods.backprop",
     "digits": "data",
+    "dream": "methods.synthesis",
     "filter_spectrum": "methods.filters",
     "filters": "methods.filters",
     "grad_cam": "methods.cam",
@@ -66,8 +78,11 @@ _HOME = {
     "guided_backprop": "methods.backprop",
     "guided_grad_cam": "methods.cam",
     "integrated_gradients": "methods.backprop",
+    "invert": "methods.synthesis",
     "layer_activity": "methods.activations",
     "layer_cam": "methods.cam",
+    "maximize": "methods.synthesis",
+    "maximize_each": "methods.synthesis",
     "neighbors": "methods.neighbors",
     "occlusion": "methods.occlusion",
     "pca": "methods.projection",
@@ -117,6 +132,20 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.projection import place as place
     from cnnviz_widgets.methods.projection import tsne as tsne
     from cnnviz_widgets.methods.projection import umap as umap
+    from cnnviz_widgets.methods.synthesis import L2 as L2
+    from cnnviz_widgets.methods.synthesis import Blur as Blur
+    from cnnviz_widgets.methods.synthesis import ClipContribution as ClipContribution
+    from cnnviz_widgets.methods.synthesis import ClipNorm as ClipNorm
+    from cnnviz_widgets.methods.synthesis import Decay as Decay
+    from cnnviz_widgets.methods.synthesis import Jitter as Jitter
+    from cnnviz_widgets.methods.synthesis import RangePenalty as RangePenalty
+    from cnnviz_widgets.methods.synthesis import Rotate as Rotate
+    from cnnviz_widgets.methods.synthesis import Scale as Scale
+    from cnnviz_widgets.methods.synthesis import TotalVariation as TotalVariation
+    from cnnviz_widgets.methods.synthesis import dream as dream
+    from cnnviz_widgets.methods.synthesis import invert as invert
+    from cnnviz_widgets.methods.synthesis import maximize as maximize
+    from cnnviz_widgets.methods.synthesis import maximize_each as maximize_each
     from cnnviz_widgets.methods.unit_classes import unit_classes as unit_classes
     from cnnviz_widgets.methods.units import project_unit as project_unit
     from cnnviz_widgets.results import ActivationMask as ActivationMask
@@ -132,6 +161,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import Predictions as Predictions
     from cnnviz_widgets.results import Projection as Projection
     from cnnviz_widgets.results import Result as Result
+    from cnnviz_widgets.results import Synthesis as Synthesis
     from cnnviz_widgets.results import Unit as Unit
     from cnnviz_widgets.results import UnitClasses as UnitClasses
     from cnnviz_widgets.results import UnitProjection as UnitProjection

@@ -132,7 +132,7 @@ def _keeper(store: dict[str, Tensor], calls: Mapping[int, str]) -> Any:
             return None  # whatever happens to the network's own tensor, ours is another
         kept = tensor.clone()
         store.update(dict.fromkeys(names, kept))
-        return _with_first(output, kept.clone())
+        return with_first(output, kept.clone())
 
     return hook
 
@@ -174,7 +174,8 @@ def first_tensor(value: Any) -> Tensor | None:
     return None
 
 
-def _with_first(value: Any, replacement: Tensor) -> Any:
+def with_first(value: Any, replacement: Tensor) -> Any:
+    """A value with another tensor in the place of its first."""
     if isinstance(value, Tensor):
         return replacement
     items = list(value)

@@ -246,20 +246,23 @@ class Engine:
             KeyError, IndexError: no such class, layer or channel; near names are suggested.
             ValueError: a contrast of something with itself, or no target where the scores are NaN.
         """
-        wanted = int(self._rankable(self._single_scores(x)).argmax()) if target is None else self._resolve(target, x)
-        second = None if against is None else self._resolve(against, x)
+        wanted = (
+            int(self._rankable(self._single_scores(x)).argmax()) if target is None else self.check_target(target, x)
+        )
+        second = None if against is None else self.check_target(against, x)
         units = isinstance(wanted, Unit) or isinstance(second, Unit)
         return make_objective(wanted, second, score, self.layers_for(x) if units else None, self.categories)
 
-    def check_target(self, target: Target) -> int | Unit:
-        """A target as every method would take it: a class's index, or a `Unit` that the network has.
+    def check_target(self, target: Target, x: Tensor | None = None) -> int | Unit:
+        """A target as every method would take it: a class's index, or a `Unit` that the network has for inputs like
+        `x`, of usual size when left out.
 
         Raises:
             KeyError, IndexError: no such class, layer or channel; near names are suggested.
             TypeError: neither a class nor a unit.
         """
         if isinstance(target, Unit):
-            return check_unit(target, self.layers[target.layer])
+            return check_unit(target, (self.layers if x is None else self.layers_for(x))[target.layer])
         return find_class(target, self.categories)
 
     @property
@@ -547,11 +550,6 @@ class Engine:
         if not row.shape:
             raise LookupError(f"layer {name!r} of {self.name} cannot be captured: it {row.note or 'gives no tensor'}")
         return row
-
-    def _resolve(self, target: Target, x: Tensor) -> int | Unit:
-        if isinstance(target, Unit):
-            return check_unit(target, self.layers_for(x)[target.layer])
-        return find_class(target, self.categories)
 
     def _classes(self) -> int:
         return self.remember(("classes",), self._count_classes)  # asked again when the network changes: a new head

@@ -21,6 +21,7 @@ from cnnviz_widgets.results.occlusion import OcclusionMap
 from cnnviz_widgets.results.patches import Patches, UnitClasses
 from cnnviz_widgets.results.projection import Projection
 from cnnviz_widgets.results.record import PictureResult, Result, array
+from cnnviz_widgets.results.synthesis import Synthesis
 from cnnviz_widgets.results.unit import Unit
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Projection",
     "Reduction",
     "Result",
+    "Synthesis",
     "Unit",
     "UnitClasses",
     "UnitProjection",

@@ -26,6 +26,7 @@ from cnnviz_widgets.results import (
     Predictions,
     Projection,
     Result,
+    Synthesis,
     UnitClasses,
     UnitProjection,
 )
@@ -42,6 +43,7 @@ from cnnviz_widgets.views.patches import plot_patches
 from cnnviz_widgets.views.pixel_map import plot_pixel_map
 from cnnviz_widgets.views.predictions import plot_predictions
 from cnnviz_widgets.views.projection import plot_projection
+from cnnviz_widgets.views.synthesis import plot_synthesis
 from cnnviz_widgets.views.unit_classes import plot_unit_classes
 from cnnviz_widgets.views.unit_projection import plot_unit_projection
 
@@ -59,6 +61,7 @@ __all__ = [
     "plot_pixel_map",
     "plot_predictions",
     "plot_projection",
+    "plot_synthesis",
     "plot_unit_classes",
     "plot_unit_projection",
     "png",
@@ -77,6 +80,7 @@ VIEWS: dict[type[Result], Callable[..., Any]] = {
     PixelMap: plot_pixel_map,
     Predictions: plot_predictions,
     Projection: plot_projection,
+    Synthesis: plot_synthesis,
     UnitClasses: plot_unit_classes,
     UnitProjection: plot_unit_projection,
 }

@@ -35,6 +35,10 @@ METHOD_TITLES = {
     "pca": "PCA",
     "umap": "UMAP",
     "place": "Places in a map",
+    "maximize": "What it looks for",
+    "maximize_each": "What it looks for",
+    "invert": "What the layer still knows",
+    "dream": "Dream",
 }
 
 

@@ -1,0 +1,119 @@
+"""Scores and gradients for many steps in a row: for pictures that are made by climbing a score."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnviz_widgets.engine import device as devices
+from cnnviz_widgets.engine.capture import Run, calls_of, first_tensor, scores_of, with_first
+from cnnviz_widgets.engine.jobs import checkpoint
+from cnnviz_widgets.engine.layout import Lasting
+
+if TYPE_CHECKING:
+    from cnnviz_widgets.engine.core import Engine
+
+
+class Climber:
+    """A stand-in of the network for many passes forward and back; made anew when the network was trained between two.
+
+    Where no class is asked for, a pass ends with the last layer that is: what a network computes behind it changes
+    nothing.
+    """
+
+    def __init__(self, engine: Engine, layers: Sequence[str], like: Tensor, *, classes: bool) -> None:
+        """Of the layers whose output the climbed value is made from.
+
+        Args:
+            engine: whose network.
+            layers: their names.
+            like: an input such as will come, for the table of layers.
+            classes: whether the value is made from class scores, too.
+
+        Raises:
+            KeyError: no such layer.
+            LookupError: a layer gives no tensor.
+        """
+        table = engine.layers_for(like)
+        for name in layers:
+            if not table[name].shape:
+                raise LookupError(f"layer {name!r} of {engine.name} {table[name].note or 'gives no tensor'}")
+        self._engine, self._layers, self._classes = engine, tuple(dict.fromkeys(layers)), classes
+        self._calls = {name: table[name].calls for name in self._layers}
+        self._state: Hashable = None
+        self._seen: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._left = 0
+
+    def gradients(
+        self, make: Callable[[], Tensor], value: Callable[[Run], Tensor], wanted: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The gradient of a value (a scalar) at the tensors that are `wanted`; zeros where it does not depend on one.
+
+        Nobody's `.grad` is written. A job can be stopped before each pass.
+
+        Args:
+            make: makes the inputs (N, C, H, W) from those tensors; it may be called a second time, to the same result.
+            value: what is climbed, of a run that holds the layers and, where asked for, the class scores.
+            wanted: tensors that require a gradient.
+        """
+        checkpoint()
+        if self._state is None or self._state != self._engine.state:
+            self._twin, self._state = Lasting(self._watched, self._engine._layout), self._engine.state
+
+        def both_ways(net: nn.Module, x: Tensor) -> list[Tensor]:
+            climbed = value(self._run(net, x))
+            if not climbed.requires_grad:  # a score that no input changes
+                return [torch.zeros_like(one) for one in wanted]
+            found = torch.autograd.grad(climbed, wanted, allow_unused=True)
+            return [
+                torch.zeros_like(one) if gradient is None else gradient
+                for one, gradient in zip(wanted, found, strict=True)
+            ]
+
+        with torch.inference_mode(False), torch.enable_grad(), devices.exact(self._engine.device):
+            return self._twin.run(make, both_ways)
+
+    def _run(self, net: nn.Module, x: Tensor) -> Run:
+        self._seen, self._counts, self._left = {}, {}, len(self._layers)
+        kept = Run(x.new_zeros((len(x), 0)))
+        with contextlib.suppress(_Enough):
+            kept.scores = self._engine._named(Run(scores_of(net(x.clone())))).scores  # some write over their input
+        kept.outputs, self._seen = self._seen, {}
+        missing = [name for name in self._layers if name not in kept.outputs]
+        if missing:
+            raise LookupError(f"layer {missing[0]!r} gave no tensor in this run; engine.layers lists those that do")
+        return kept
+
+    def _watched(self) -> nn.Module:
+        twin = self._engine._twin()
+        modules = dict(twin.named_modules())
+        for module, calls in calls_of(self._layers, modules).items():
+            modules[module].register_forward_hook(self._hook(module, calls))
+        return twin
+
+    def _hook(self, module: str, calls: Mapping[int, str]) -> Any:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+            count = self._counts[module] = self._counts.get(module, 0) + 1
+            tensor = first_tensor(output)
+            if tensor is None:
+                return None
+            names = [calls[number] for number in (0, count) if number in calls]
+            if not names:
+                return None
+            kept = tensor.clone()  # what an in-place operation does to the tensor comes after
+            self._seen.update(dict.fromkeys(names, kept))
+            self._left -= sum(number or self._calls[calls[number]] == count for number in (0, count) if number in calls)
+            if not (self._left or self._classes):
+                raise _Enough
+            return with_first(output, kept.clone())
+
+        return hook
+
+
+class _Enough(BaseException):
+    """All that was wanted has been seen; no network catches it."""

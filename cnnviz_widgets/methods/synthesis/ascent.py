@@ -1,0 +1,221 @@
+"""Pictures that climb a value, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from cnnviz_widgets.engine import Climber, Engine, Run
+from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about
+from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, union
+from cnnviz_widgets.methods.synthesis.recipes import Recipe
+from cnnviz_widgets.methods.synthesis.regularizers import Penalty, Rule
+from cnnviz_widgets.methods.synthesis.transforms import look, views_of
+
+
+class Ascent:
+    """Pictures that grow: each `step` is x ← r(x + η ∂a/∂x), for all of them in one batch.
+
+    Between two steps it can be looked at, left alone for as long as one likes, and given another recipe.
+
+    Attributes:
+        recipe: how; may be set, but for what the pictures are made of.
+        trace: for each step the values (rows,) that it began with.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        aims: Sequence[Climbed],
+        recipe: Recipe,
+        *,
+        n: int = 1,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        start: Tensor | None = None,
+        frame: tuple[int, int] | None = None,
+        diversity: float = 0.0,
+    ) -> None:
+        """Begin.
+
+        Args:
+            engine: the network.
+            aims: one for each kind of picture; there are `n` of each, one after the other.
+            recipe: how.
+            n: how many of each.
+            seed: of noise and views. Picture number k of an aim is the same whatever others are made with it.
+            size: (height, width) of the pictures; what the network sees of them is its frame in their middle.
+            start: levels (1, C, H, W) to begin with instead of noise, see `levels_of`.
+            frame: (height, width) of what the network sees; its usual one when left out.
+            diversity: how much `n` pictures of one aim should differ, see `apart`.
+        """
+        self._engine, self._aims, self._n, self._diversity = engine, tuple(aims), n, diversity
+        self.recipe = recipe
+        self._colours = Colours(engine)
+        usual = frame_of(engine)
+        self._frame = frame or usual
+        self._random = [torch.Generator().manual_seed((seed << 20) + k) for _ in aims for k in range(n)]
+        if start is None:
+            middle = self._colours.mean.expand(-1, *(size or canvas_size(engine)))
+            start = middle[None] if recipe.blank else noise_about(middle, self._random, recipe.parametrization)
+        start = start.to(engine.device, engine.dtype).expand(len(self._random), -1, -1, -1)
+        kind = Waves if recipe.parametrization == "fourier" else Pixels
+        self._canvas: Canvas = kind(self._colours, start.clone())
+        layers, classes = union(self._aims)
+        like = torch.zeros(1, self._colours.channels, *usual, device=engine.device, dtype=engine.dtype)
+        self._climber = Climber(engine, layers, self._colours.inputs(like), classes=classes)
+        self._moments: tuple[Tensor, Tensor] | None = None
+        self.trace: list[NDArray[np.float32]] = []
+        self._best: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def done(self) -> int:
+        """How many steps were made."""
+        return len(self.trace)
+
+    def step(self) -> None:
+        """One step of all pictures.
+
+        Raises:
+            FloatingPointError: a value or its gradient is not finite; the pictures are as they were before the step.
+        """
+        views = views_of(self.recipe.transforms, self._random)
+        penalties = [piece for piece in self.recipe.regularizers if isinstance(piece, Penalty)]
+        levels: list[Tensor] = []
+        values: list[Tensor] = []
+
+        def make() -> Tensor:
+            levels[:] = [self._canvas.levels()]
+            return self._colours.inputs(look(levels[0], views, self._frame))
+
+        def value(run: Run) -> Tensor:
+            parts = [
+                aim(of_rows(run, slice(start, start + self._n)))
+                for aim, start in zip(self._aims, range(0, len(views), self._n), strict=True)
+            ]
+            values[:] = [torch.cat(parts)]
+            total = values[0].sum()
+            for piece in penalties:
+                total = total - piece(levels[0] - self._colours.mean).sum()
+            if self._diversity and self._n > 1:
+                total = total - self._diversity * self._alike(run)
+            return total
+
+        leaf = self._canvas.leaf
+        (gradient,) = self._climber.gradients(make, value, [leaf])
+        reached = values[0].detach()
+        if not (torch.isfinite(reached).all() and torch.isfinite(gradient).all()):
+            raise FloatingPointError(
+                f"step {self.done + 1} met a value or a gradient that is not finite; try a smaller rate (it is "
+                f"{self.recipe.rate:g}), or look for NaN in engine.capture of the network's layers"
+            )
+        self._keep(leaf.detach(), reached)
+        with torch.no_grad():
+            leaf += self._way(gradient)
+            for piece in self.recipe.regularizers:
+                if isinstance(piece, Rule):
+                    leaf.copy_(piece(leaf, gradient, self.done))
+
+    def levels(self) -> Tensor:
+        """All pictures (rows, C, H, W) as they are now, in levels."""
+        with torch.no_grad():
+            return self._canvas.levels()
+
+    def pictures(self) -> NDArray[np.uint8]:
+        """All pictures (rows, H, W, 3) as they are now."""
+        return self._shown(self._canvas.leaf.detach())
+
+    def best(self) -> NDArray[np.uint8]:
+        """All pictures (rows, H, W, 3), each as it was when its value was the highest."""
+        return self.pictures() if self._best is None else self._shown(self._best[0])
+
+    def _shown(self, leaf: Tensor) -> NDArray[np.uint8]:
+        kept, self._canvas.leaf = self._canvas.leaf, leaf
+        try:
+            with torch.no_grad():
+                levels = self._canvas.levels()
+        finally:
+            self._canvas.leaf = kept
+        pixels = levels.cpu().double().numpy()
+        whole = np.rint(pixels).clip(0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(np.moveaxis(whole, 1, -1), (len(whole), *whole.shape[2:], 3)))
+
+    def _keep(self, leaf: Tensor, values: Tensor) -> None:
+        self.trace.append(values.float().cpu().numpy())
+        if self._best is None:
+            self._best = (leaf.clone(), values.clone())
+            return
+        better = values > self._best[1]
+        if better.any():
+            self._best[0][better] = leaf[better]
+            self._best[1][better] = values[better]
+
+    def _way(self, gradient: Tensor) -> Tensor:
+        """How far the leaf goes."""
+        rate, how = self.recipe.rate, self.recipe.ascent
+        if how == "plain":
+            return rate * gradient
+        if how == "normalized":
+            size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
+            return rate * gradient / size.clamp(min=torch.finfo(gradient.dtype).tiny)
+        if self._moments is None:
+            self._moments = (torch.zeros_like(gradient), torch.zeros_like(gradient))
+        first, second = self._moments
+        first.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        unbiased = (second / (1 - BETAS[1] ** self.done)).sqrt()
+        return rate / (1 - BETAS[0] ** self.done) * first / (unbiased + EPSILON)
+
+    def _alike(self, run: Run) -> Tensor:
+        total = torch.zeros((), device=self._canvas.leaf.device, dtype=self._canvas.leaf.dtype)
+        for aim, start in zip(self._aims, range(0, len(self._random), self._n), strict=True):
+            part = of_rows(run, slice(start, start + self._n))
+            for name in aim.layers:
+                total = total + alike(part.outputs[name])
+        return total
+
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+def alike(maps: Tensor) -> Tensor:
+    """How alike the textures of maps (N, C, h, w) are: the sum over pairs of the cosine between their Gram matrices.
+
+    Olah, Mordvintsev & Schubert 2017, "Diversity".
+    """
+    flat = maps.flatten(2)
+    gram = torch.bmm(flat, flat.transpose(1, 2)).flatten(1)
+    gram = gram / gram.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny)
+    return ((gram @ gram.T).sum() - (gram * gram).sum()) / 2
+
+
+def frame_of(engine: Engine) -> tuple[int, int]:
+    """(height, width) of what the network sees of a square picture of usual size."""
+    height, width = engine.prepare(Image.new("RGB", (256, 256), (124, 116, 104))).shape[-2:]
+    return height, width
+
+
+def canvas_size(engine: Engine) -> tuple[int, int]:
+    """(height, width) of a picture that the preprocessing need not resize: the network sees its very pixels."""
+    frame, resize = frame_of(engine), engine.preprocessing.resize
+    if isinstance(resize, int):
+        return (max(resize, frame[0]), max(resize, frame[1]))
+    return resize or frame
+
+
+def levels_of(engine: Engine, picture: Image.Image, size: tuple[int, int] | None = None) -> Tensor:
+    """A photo as levels (1, C, H, W) of a canvas: its short side brought to the size, its middle cut out."""
+    height, width = size or canvas_size(engine)
+    scale = max(height / picture.height, width / picture.width)
+    sides = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+    near = picture if sides == picture.size else picture.resize(sides, Image.Resampling.BICUBIC)
+    left, top = (near.width - width) // 2, (near.height - height) // 2
+    cut = near.crop((left, top, left + width, top + height))
+    pixels = np.asarray(cut.convert("L") if engine.preprocessing.channels == "L" else cut, np.float64)
+    return torch.from_numpy(np.atleast_3d(pixels).transpose(2, 0, 1).copy())[None].to(engine.device, engine.dtype)

@@ -1,0 +1,154 @@
+"""What a picture is made of while it grows: pixels, or waves of decorrelated colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz_widgets.engine import Engine
+from cnnviz_widgets.methods.synthesis.regularizers import HALF
+
+Parametrization = Literal["fourier", "pixel"]
+
+
+class Colours:
+    """The way from levels 0..255 (N, 3 or 1, H, W) to a network's input, which any preprocessing does colour by colour.
+
+    Attributes:
+        channels: 3, or 1 for a network of grey pictures.
+        mean: (channels, 1, 1) the levels that the network takes for zero.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Of an engine's preprocessing.
+
+        Raises:
+            ValueError: its colours are mixed in a way that is not affine.
+        """
+        self.channels = 1 if engine.preprocessing.channels == "L" else 3
+        device, dtype = engine.device, engine.dtype
+        probes = np.zeros((6, PROBE, PROBE, 3), np.float64)
+        probes[1:4][np.arange(3), :, :, np.arange(3)] = 255
+        probes[4], probes[5] = 255, (64, 128, 191)
+        given = engine.preprocessing.encode(probes).double()[:, :, PROBE // 2, PROBE // 2]  # (6, C)
+        self._zero = given[0]
+        self._slopes = (given[1:4] - given[0]).T / 255  # (C, 3)
+        said = probes[:, 0, 0] @ self._slopes.T.numpy() + self._zero.numpy()
+        if np.abs(said - given.numpy()).max() > 1e-3 * max(1.0, float(given.abs().max())):
+            raise ValueError(
+                f"the preprocessing of {engine.name} does not treat colours alike from dark to bright, so no gradient "
+                "leads from its input back to pixels; give Engine a transform that scales them"
+            )
+        if self.channels == 1:
+            self._slopes = self._slopes.sum(1, keepdim=True)
+        mean = -torch.linalg.lstsq(self._slopes, self._zero[:, None]).solution[:, 0]
+        self.mean = mean.to(device, dtype).view(-1, 1, 1)
+        self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1, 1)
+
+    def inputs(self, levels: Tensor) -> Tensor:
+        """The network's input (N, C, H, W)."""
+        return _mixed(self._slopes, levels) + self._zero
+
+
+class Canvas:
+    """Pictures that grow.
+
+    Attributes:
+        leaf: the tensor that is climbed.
+    """
+
+    leaf: Tensor
+
+    def levels(self) -> Tensor:
+        """The pictures (N, C, H, W) in levels of about 0..255, by way of `leaf`."""
+        raise NotImplementedError
+
+
+class Pixels(Canvas):
+    """Each pixel by itself: the leaf is u, levels minus the mean colour."""
+
+    def __init__(self, colours: Colours, start: Tensor) -> None:
+        """From levels (N, C, H, W)."""
+        self._mean = colours.mean
+        self.leaf = (start - colours.mean).requires_grad_()
+
+    def levels(self) -> Tensor:
+        """See `Canvas`."""
+        return self.leaf + self._mean
+
+
+class Waves(Canvas):
+    """Waves of all lengths, long ones as easy to change as short ones, in colours that vary independently in photos.
+
+    Olah, Mordvintsev & Schubert 2017: gradient ascent in the Fourier basis, with decorrelated colours. Levels go
+    through a sigmoid, so none is out of range.
+    """
+
+    def __init__(self, colours: Colours, start: Tensor) -> None:
+        """From levels (N, C, H, W)."""
+        self._size = (start.shape[-2], start.shape[-1])
+        lengths = wave_lengths(self._size)
+        # each wave by its length, so that what comes out has the spectrum of photos; their sum has a spread near one
+        self._weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
+        mixing = torch.tensor(COLOURS, dtype=torch.float64)
+        self._mixing = (mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)).to(start)
+        bright = ((start / 255).clamp(0.02, 0.98)).logit()
+        self._most = _spread(bright).clamp(min=CONTRAST)
+        unmixed = _mixed(torch.linalg.inv(self._mixing.double()).to(start), bright)
+        spectrum = torch.fft.rfft2(unmixed, norm="ortho") / self._weights
+        self.leaf = torch.view_as_real(spectrum).contiguous().requires_grad_()
+
+    def levels(self) -> Tensor:
+        """See `Canvas`."""
+        spectrum = torch.view_as_complex(self.leaf) * self._weights
+        waves = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
+        mixed = _mixed(self._mixing, waves)
+        spread = _spread(mixed)
+        return 255 * torch.sigmoid(mixed * (self._most / torch.maximum(spread, self._most)))
+
+
+PROBE = 32
+CONTRAST = 1.0
+# Columns: brightness, blue against orange, green against purple: the square root of how colours vary together in photos
+# (Olah et al. 2017, there called decorrelated colour space), scaled so that the largest is one.
+COLOURS = ((0.56, 0.19, 0.04), (0.58, 0.0, -0.10), (0.58, -0.19, 0.06))
+
+
+def _mixed(weights: Tensor, pictures: Tensor) -> Tensor:
+    """Colours (N, C, H, W) through a matrix (K, C)."""
+    return (weights @ pictures.flatten(2)).unflatten(2, pictures.shape[2:])
+
+
+def _spread(pictures: Tensor) -> Tensor:
+    """The standard deviation (N, 1, 1, 1) of each picture."""
+    flat = pictures.flatten(1)
+    return (flat.square().mean(1) - flat.mean(1).square()).clamp(min=0).sqrt().view(-1, 1, 1, 1)
+
+
+def noise_about(middle: Tensor, generators: Sequence[torch.Generator], parametrization: Parametrization) -> Tensor:
+    """Where pictures begin: levels (N, C, H, W) of faint noise about a colour (C, H, W), one for each generator.
+
+    Of pixels each has its own; waves are as strong as they are long, and lie about a mid grey, whose neighbourhood a
+    sigmoid changes most.
+    """
+    noise = torch.stack([torch.randn(middle.shape, generator=one, dtype=torch.float64) for one in generators])
+    if parametrization == "pixel":
+        return middle + PIXEL_NOISE * noise.to(middle)
+    size = (middle.shape[-2], middle.shape[-1])
+    smooth = torch.fft.irfft2(torch.fft.rfft2(noise) * wave_lengths(size), s=size)
+    smooth = smooth / smooth.flatten(1).std(1).view(-1, 1, 1, 1)
+    return (HALF + WAVE_NOISE * smooth).to(middle)
+
+
+def wave_lengths(size: tuple[int, int]) -> Tensor:
+    """Of each wave of `torch.fft.rfft2`, in pixels; that of the mean is the longer side."""
+    rows = torch.fft.fftfreq(size[0], dtype=torch.float64)[:, None]
+    columns = torch.fft.rfftfreq(size[1], dtype=torch.float64)[None, :]
+    return 1 / (rows.square() + columns.square()).sqrt().clamp(min=1 / max(size))
+
+
+PIXEL_NOISE, WAVE_NOISE = 10.0, 5.0  # levels, standard deviations

@@ -1,0 +1,208 @@
+"""What keeps a picture that climbs a score a picture: penalties in the score, and rules between the steps.
+
+Pictures are u (N, C, H, W): levels of 0..255 minus the network's mean colour, in which both papers of section 9 work.
+A penalty is subtracted from the climbed value. A rule is the r of x ← r(x + η ∂a/∂x): it changes the picture after a
+step.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """One piece; its numbers are its fields."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+                raise ValueError(f"{type(self).__name__}({one.name}={value!r}): wanted a finite number from 0 up")
+
+    def to_json(self) -> dict[str, Any]:
+        """Its name and numbers, for a result's parameters."""
+        return {"name": type(self).__name__, **{one.name: getattr(self, one.name) for one in fields(self)}}
+
+
+class Penalty(Regularizer, ABC):
+    """Subtracted from what is climbed."""
+
+    @abstractmethod
+    def __call__(self, u: Tensor) -> Tensor:
+        """How much of it (N,) pictures u (N, C, H, W) have."""
+
+
+class Rule(Regularizer, ABC):
+    """Changes the picture between two steps; needs a picture made of pixels."""
+
+    @abstractmethod
+    def __call__(self, u: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """The picture after step number `step` (from 1), whose gradient at it was ∂a/∂u."""
+
+
+# --- penalties --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class L2(Penalty):
+    """λ‖u‖²: no pixel is far from the mean colour without need.
+
+    Simonyan, Vedaldi & Zisserman 2013, equation 1: arg max S_c(I) - λ‖I‖².
+    """
+
+    weight: float = 1e-5
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """See `Penalty`."""
+        return self.weight * u.square().flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class TotalVariation(Penalty):
+    """λ Σ (Δx² + Δy²)^(β/2): neighbours differ little, so there are surfaces and edges instead of noise.
+
+    Mahendran & Vedaldi 2015, section 3; differences to the pixel on the right and to the one below, summed over
+    positions and channels.
+    """
+
+    weight: float = 1e-5
+    beta: float = 2.0
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """See `Penalty`."""
+        down = u[..., 1:, :-1] - u[..., :-1, :-1]
+        right = u[..., :-1, 1:] - u[..., :-1, :-1]
+        squares = down.square() + right.square()
+        if self.beta != 2:
+            squares = (squares + (1e-6 if self.beta < 2 else 0.0)) ** (self.beta / 2)  # a root has no slope at zero
+        return self.weight * squares.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class RangePenalty(Penalty):
+    """λ Σ |u / 128|^p: values that a picture cannot have cost much, others almost nothing.
+
+    Mahendran & Vedaldi 2015, section 3 (their R_α, with α = 6).
+    """
+
+    weight: float = 1e-3
+    power: float = 6.0
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """See `Penalty`."""
+        return self.weight * ((u / HALF).abs() ** self.power).flatten(1).sum(1)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decay(Rule):
+    """u ← (1 - share) u: extreme values shrink at each step.
+
+    Yosinski, Clune, Nguyen, Fuchs & Lipson 2015, section 3: L2 decay.
+    """
+
+    share: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_most(self, "share", self.share, 1)
+
+    def __call__(self, u: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """See `Rule`."""
+        return u * (1 - self.share)
+
+
+@dataclass(frozen=True)
+class Blur(Rule):
+    """A Gaussian blur every n steps: no noise of single pixels survives.
+
+    Yosinski et al. 2015, section 3. `radius` is the standard deviation in pixels; borders are mirrored.
+    """
+
+    radius: float = 0.5
+    every: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.every, int) or self.every < 1:
+            raise ValueError(f"Blur(every={self.every!r}): wanted a whole number of steps from 1 up")
+
+    def __call__(self, u: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """See `Rule`."""
+        return gaussian(u, self.radius) if step % self.every == 0 else u
+
+
+@dataclass(frozen=True)
+class ClipNorm(Rule):
+    """Pixels of small norm become the mean colour: only what stands out is kept.
+
+    Yosinski et al. 2015, section 3: the norm over the colours of a pixel, compared with that percentile of all its
+    picture's.
+    """
+
+    percentile: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_most(self, "percentile", self.percentile, 100)
+
+    def __call__(self, u: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """See `Rule`."""
+        return _without_smallest(u, u.square().sum(1, keepdim=True).sqrt(), self.percentile)
+
+
+@dataclass(frozen=True)
+class ClipContribution(Rule):
+    """Pixels that contribute little become the mean colour: only what the score needs is kept.
+
+    Yosinski et al. 2015, section 3: the contribution is |Σ over colours of u · ∂a/∂u|, compared with that percentile
+    of all its picture's.
+    """
+
+    percentile: float = 90.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_most(self, "percentile", self.percentile, 100)
+
+    def __call__(self, u: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """See `Rule`."""
+        return _without_smallest(u, (u * gradient).sum(1, keepdim=True).abs(), self.percentile)
+
+
+HALF = 128.0  # half of what levels reach
+
+
+def gaussian(u: Tensor, radius: float) -> Tensor:
+    """Pictures (N, C, H, W) blurred by a Gaussian of that standard deviation in pixels; borders are mirrored."""
+    if radius <= 0:
+        return u
+    for axis in (-2, -1):
+        reach = min(math.ceil(4 * radius), u.shape[axis] - 1)
+        places = torch.arange(-reach, reach + 1, dtype=u.dtype, device=u.device)
+        weights = torch.exp(-0.5 * (places / radius) ** 2)
+        sides = (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0)
+        shape = (1, 1, -1, 1) if axis == -2 else (1, 1, 1, -1)
+        flat = F.pad(u, sides, "reflect").flatten(0, 1)[:, None]
+        u = F.conv2d(flat, (weights / weights.sum()).view(shape)).view(u.shape)
+    return u
+
+
+def _without_smallest(u: Tensor, size: Tensor, percentile: float) -> Tensor:
+    limit = size.flatten(1).quantile(percentile / 100, dim=1).view(-1, 1, 1, 1)
+    return torch.where(size < limit, torch.zeros_like(u), u)
+
+
+def _at_most(piece: Regularizer, name: str, value: float, most: float) -> None:
+    if value > most:
+        raise ValueError(f"{type(piece).__name__}({name}={value!r}): wanted a number from 0 to {most}")
