@@ -54,6 +54,7 @@ _HOME = {
     "Projection": "results",
     "RangePenalty": "methods.synthesis",
     "Result": "results",
+    "Rivals": "methods.synthesis",
     "Rotate": "methods.synthesis",
     "SaliencyToggle": "widgets",
     "Scale": "methods.synthesis",
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.methods.synthesis import Decay as Decay
     from cnnviz_widgets.methods.synthesis import Jitter as Jitter
     from cnnviz_widgets.methods.synthesis import RangePenalty as RangePenalty
+    from cnnviz_widgets.methods.synthesis import Rivals as Rivals
     from cnnviz_widgets.methods.synthesis import Rotate as Rotate
     from cnnviz_widgets.methods.synthesis import Scale as Scale
     from cnnviz_widgets.methods.synthesis import TotalVariation as TotalVariation

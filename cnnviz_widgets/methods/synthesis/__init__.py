@@ -13,6 +13,7 @@ from cnnviz_widgets.methods.synthesis.regularizers import (
     ClipNorm,
     Decay,
     RangePenalty,
+    Rivals,
     TotalVariation,
 )
 from cnnviz_widgets.methods.synthesis.transforms import Jitter, Rotate, Scale
@@ -27,6 +28,7 @@ __all__ = [
     "Decay",
     "Jitter",
     "RangePenalty",
+    "Rivals",
     "Recipe",
     "Rotate",
     "Scale",

@@ -14,7 +14,7 @@ from cnnviz_widgets.engine import Climber, Engine, Run
 from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about
 from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, union
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
-from cnnviz_widgets.methods.synthesis.regularizers import Penalty, Rule
+from cnnviz_widgets.methods.synthesis.regularizers import Penalty, Rivals, Rule
 from cnnviz_widgets.methods.synthesis.transforms import look, views_of
 
 
@@ -86,6 +86,7 @@ class Ascent:
         """
         views = views_of(self.recipe.transforms, self._random)
         penalties = [piece for piece in self.recipe.regularizers if isinstance(piece, Penalty)]
+        rivals = [piece for piece in self.recipe.regularizers if isinstance(piece, Rivals)]
         levels: list[Tensor] = []
         values: list[Tensor] = []
 
@@ -94,12 +95,13 @@ class Ascent:
             return self._colours.inputs(look(levels[0], views, self._frame))
 
         def value(run: Run) -> Tensor:
-            parts = [
-                aim(of_rows(run, slice(start, start + self._n)))
-                for aim, start in zip(self._aims, range(0, len(views), self._n), strict=True)
-            ]
-            values[:] = [torch.cat(parts)]
+            parts = [of_rows(run, slice(start, start + self._n)) for start in range(0, len(views), self._n)]
+            values[:] = [torch.cat([aim(part) for aim, part in zip(self._aims, parts, strict=True)])]
             total = values[0].sum()
+            for piece in rivals:
+                for aim, part in zip(self._aims, parts, strict=True):
+                    if aim.sought is not None:
+                        total = total - piece(part.scores, aim.sought).sum()
             for piece in penalties:
                 total = total - piece(levels[0] - self._colours.mean).sum()
             if self._diversity and self._n > 1:
@@ -109,7 +111,7 @@ class Ascent:
         leaf = self._canvas.leaf
         (gradient,) = self._climber.gradients(make, value, [leaf])
         reached = values[0].detach()
-        if not (torch.isfinite(reached).all() and torch.isfinite(gradient).all()):
+        if not (torch.isfinite(reached.sum()) and torch.isfinite(gradient.sum())):  # one that is not spoils the sum
             raise FloatingPointError(
                 f"step {self.done + 1} met a value or a gradient that is not finite; try a smaller rate (it is "
                 f"{self.recipe.rate:g}), or look for NaN in engine.capture of the network's layers"

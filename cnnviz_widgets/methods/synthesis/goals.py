@@ -37,6 +37,11 @@ class Climbed(Protocol):
         """The classes whose score it is made from."""
         ...
 
+    @property
+    def sought(self) -> int | None:
+        """The class that the picture should be of, where it is one."""
+        ...
+
 
 @dataclass(frozen=True)
 class Layerwide:
@@ -92,6 +97,11 @@ class Aim:
     def classes(self) -> tuple[int, ...]:
         """The classes whose score it is made from."""
         return tuple(term.what for term in self.terms if isinstance(term.what, int))
+
+    @property
+    def sought(self) -> int | None:
+        """The class that the picture should be of, where it is one."""
+        return self.target if isinstance(self.target, int) and self.terms[0].weight > 0 else None
 
     @property
     def target(self) -> int | Unit | None:

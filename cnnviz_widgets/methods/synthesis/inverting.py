@@ -114,6 +114,10 @@ class _Likeness:
     def classes(self) -> tuple[int, ...]:
         return ()
 
+    @property
+    def sought(self) -> None:
+        return None
+
     def __call__(self, run: Run) -> Tensor:
         apart = (run.outputs[self.layer] - self.wanted).flatten(1).square().sum(1)
         return -apart / self.wanted.square().sum()

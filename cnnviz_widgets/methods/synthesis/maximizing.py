@@ -61,8 +61,8 @@ def maximize(
             Visualization Toolbox), or ``"unregularized"``; what follows changes single parts of it.
         size: side in pixels, or (height, width); by default that of a picture which the preprocessing does not resize.
         steps: how many.
-        regularizers: penalties (`L2`, `TotalVariation`, `RangePenalty`) and, for pixels, rules (`Decay`, `Blur`,
-            `ClipNorm`, `ClipContribution`).
+        regularizers: penalties (`L2`, `TotalVariation`, `RangePenalty`, `Rivals`) and, for pixels, rules (`Decay`,
+            `Blur`, `ClipNorm`, `ClipContribution`).
         parametrization: ``"fourier"`` (waves of decorrelated colours) or ``"pixel"``.
         transforms: `Jitter`, `Rotate`, `Scale`: random views, one a step.
         rate: how far a step goes.

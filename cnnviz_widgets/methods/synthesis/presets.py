@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from cnnviz_widgets.methods.synthesis.recipes import Recipe, one_of
-from cnnviz_widgets.methods.synthesis.regularizers import L2, Blur, ClipContribution, ClipNorm, Decay, Regularizer
+from cnnviz_widgets.methods.synthesis.regularizers import (
+    L2,
+    Blur,
+    ClipContribution,
+    ClipNorm,
+    Decay,
+    Regularizer,
+    Rivals,
+    TotalVariation,
+)
 from cnnviz_widgets.methods.synthesis.transforms import Jitter, Rotate, Scale
 
 OLAH = "Olah, Mordvintsev & Schubert, Feature visualization, Distill 2017 (doi:10.23915/distill.00007)"
@@ -26,7 +35,16 @@ def _toolbox(decay: float, blur: float, every: int, norm: float, contribution: f
 
 
 PRESETS: dict[str, Recipe] = {
-    "fourier": Recipe("fourier", (), (Jitter(16), Rotate(10), Scale(0.9, 1.1)), 512, 0.05, "adam", False, OLAH),
+    "fourier": Recipe(
+        "fourier",
+        (TotalVariation(1e-6), Rivals()),
+        (Jitter(16), Rotate(10), Scale(0.9, 1.1)),
+        384,
+        0.05,
+        "adam",
+        False,
+        OLAH,
+    ),
     "simonyan": Recipe("pixel", (L2(1e-5),), (), 300, 1.0, "normalized", True, SIMONYAN),
     "yosinski_1": _toolbox(0, 0.5, 4, 50, 0, 500),
     "yosinski_2": _toolbox(0.3, 0, 0, 20, 0, 750),

@@ -101,6 +101,24 @@ class RangePenalty(Penalty):
         return self.weight * ((u / HALF).abs() ** self.power).flatten(1).sum(1)
 
 
+@dataclass(frozen=True)
+class Rivals(Regularizer):
+    """λ max(0, log Σ exp(s_j) - s_c) over the other classes j: none of them may be as probable as the one sought.
+
+    The logit alone also grows by what other classes share (any beetle's legs make a ladybug more likely, and a beetle
+    more yet). It is nothing as soon as the class has half of the probability, and of goals that are no class.
+    """
+
+    weight: float = 1.0
+
+    def __call__(self, scores: Tensor, sought: int) -> Tensor:
+        """How much of it (N,) pictures have whose class scores (N, classes) are these."""
+        if scores.shape[1] < 2:
+            return torch.zeros_like(scores[:, 0])
+        others = torch.cat((scores[:, :sought], scores[:, sought + 1 :]), 1).logsumexp(1)
+        return self.weight * (others - scores[:, sought]).clamp(min=0)
+
+
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 

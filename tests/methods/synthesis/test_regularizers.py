@@ -20,6 +20,7 @@ from cnnviz_widgets.methods.synthesis.regularizers import (
     Penalty,
     RangePenalty,
     Regularizer,
+    Rivals,
     TotalVariation,
 )
 
@@ -63,6 +64,17 @@ def test_range_is_mahendrans_alpha_norm() -> None:
     u = _pictures()
     slow = [0.5 * sum(abs(float(v) / 128) ** 6 for v in picture.flatten()) for picture in u]
     np.testing.assert_allclose(RangePenalty(0.5)(u), slow)
+
+
+def test_rivals_cost_what_the_class_lacks_to_half_of_the_probability() -> None:
+    scores = torch.tensor([[1.0, 2.0, 3.0], [9.0, 2.0, 3.0]], dtype=torch.float64)
+    share = scores.softmax(1)[:, 0]
+    np.testing.assert_allclose(Rivals(0.7)(scores, 0), [0.7 * float(((1 - share[0]) / share[0]).log()), 0.0])
+    assert torch.autograd.gradcheck(lambda one: Rivals(0.7)(one, 1), (scores.requires_grad_(),))
+
+
+def test_a_class_alone_has_no_rivals() -> None:
+    assert Rivals()(torch.ones(2, 1), 0).tolist() == [0.0, 0.0]
 
 
 def test_decay_shrinks_every_value_by_its_share() -> None:
