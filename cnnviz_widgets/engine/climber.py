@@ -107,7 +107,7 @@ class Climber:
                 return None
             kept = tensor.clone()  # what an in-place operation does to the tensor comes after
             self._seen.update(dict.fromkeys(names, kept))
-            self._left -= sum(number or self._calls[calls[number]] == count for number in (0, count) if number in calls)
+            self._left -= sum(number > 0 or self._calls[calls[0]] == count for number in (0, count) if number in calls)
             if not (self._left or self._classes):
                 raise _Enough
             return with_first(output, kept.clone())

@@ -35,6 +35,11 @@ class Synthesis(Result):
     probabilities: NDArray[np.float32] = field(metadata=array("n"))
 
     @property
+    def measured(self) -> str:
+        """What `scores` are: "score", or "error" of an inversion."""
+        return "error" if self.method == "invert" else "score"
+
+    @property
     def score(self) -> float:
         """That of the best picture."""
         return float(self.scores[0])
@@ -48,4 +53,4 @@ class Synthesis(Result):
         height, width = self.picture.shape[:2]
         many = f"{len(self.pictures)} of " if len(self.pictures) > 1 else ""
         sure = "" if np.isnan(self.probability) else f", probability {self.probability:.1%}"
-        return f"{self.target_name or self.method}: {many}{width}x{height}, score {self.score:.4g}{sure}"
+        return f"{self.target_name or self.method}: {many}{width}x{height}, {self.measured} {self.score:.4g}{sure}"

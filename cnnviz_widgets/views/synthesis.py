@@ -59,7 +59,7 @@ def plot_synthesis(
 
 def _said(result: Synthesis, row: int) -> str:
     share = float(result.probabilities[row])
-    return f"score {result.scores[row]:.4g}" + ("" if np.isnan(share) else f" · {percent(share)}")
+    return f"{result.measured} {result.scores[row]:.4g}" + ("" if np.isnan(share) else f" · {percent(share)}")
 
 
 def _caption(result: Synthesis) -> str:
@@ -71,7 +71,13 @@ def _caption(result: Synthesis) -> str:
 def _curve(ax: Axes, result: Synthesis) -> None:
     for row, trace in reversed(list(enumerate(result.traces))):
         ax.plot(np.arange(1, len(trace) + 1), trace, color=BAR, linewidth=0.9, alpha=1.0 if row == 0 else 0.3)
-    ax.set_title("value in each step's view", loc="left", color=MUTED, fontsize=9, pad=5)
+    ax.set_title(
+        "error" if result.measured == "error" else "value in each step's view",
+        loc="left",
+        color=MUTED,
+        fontsize=9,
+        pad=5,
+    )
     ax.set_xlabel("step", color=MUTED, fontsize=8)
     ax.tick_params(colors=INK, labelsize=8, length=3, width=0.6)
     for name, spine in ax.spines.items():

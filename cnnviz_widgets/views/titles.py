@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnviz_widgets.results import Result, Unit
+from cnnviz_widgets.results import Result
 
 __all__ = ["METHOD_TITLES", "method_title", "shorten", "title"]
 
@@ -52,7 +52,8 @@ def title(result: Result) -> str:
     """Method, target and layer, as far as there are any; a counterfactual map says that it answers 'why not'."""
     why_not = "why not " if result.parameters.get("counterfactual") is True and result.target_name else ""
     target = f"{why_not}{result.target_name}"
-    named = isinstance(result.target, Unit) and result.target.layer == result.layer  # its own name says the layer
+    # the name of a unit or of a whole layer says the layer
+    named = result.layer is not None and result.target_name.startswith((f"{result.layer} ", f"{result.layer},"))
     layer = "" if named or not result.layer else result.layer
     return " · ".join(part for part in (method_title(result.method), target, layer) if part)
 

@@ -80,7 +80,7 @@ def nothing_left() -> None:
     """Threads of ours that run when a test begins; after it there are no more."""
     yield
     names = [thread.name for thread in threading.enumerate()]
-    assert [name for name in names if name.startswith(("cnnviz reader", "cnnviz crew"))] == []
+    assert [name for name in names if name.startswith(("cnnviz reader", "cnnviz crew", "cnnviz signer"))] == []
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Ascent:
             size: (height, width) of the pictures; what the network sees of them is its frame in their middle.
             start: levels (1, C, H, W) to begin with instead of noise, see `levels_of`.
             frame: (height, width) of what the network sees; its usual one when left out.
-            diversity: how much `n` pictures of one aim should differ, see `apart`.
+            diversity: how much `n` pictures of one aim should differ, see `alike`.
         """
         self._engine, self._aims, self._n, self._diversity = engine, tuple(aims), n, diversity
         self.recipe = recipe
@@ -68,7 +68,10 @@ class Ascent:
         self._canvas: Canvas = kind(self._colours, start.clone())
         layers, classes = union(self._aims)
         like = torch.zeros(1, self._colours.channels, *usual, device=engine.device, dtype=engine.dtype)
-        self._climber = Climber(engine, layers, self._colours.inputs(like), classes=classes)
+        x = self._colours.inputs(like)
+        self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
+        layers += tuple(name for textures in self._textures for name in textures)
+        self._climber = Climber(engine, layers, x, classes=classes)
         self._moments: tuple[Tensor, Tensor] | None = None
         self.trace: list[NDArray[np.float32]] = []
         self._best: tuple[Tensor, Tensor] | None = None
@@ -175,10 +178,10 @@ class Ascent:
 
     def _alike(self, run: Run) -> Tensor:
         total = torch.zeros((), device=self._canvas.leaf.device, dtype=self._canvas.leaf.dtype)
-        for aim, start in zip(self._aims, range(0, len(self._random), self._n), strict=True):
+        for textures, start in zip(self._textures, range(0, len(self._random), self._n), strict=True):
             part = of_rows(run, slice(start, start + self._n))
-            for name in aim.layers:
-                total = total + alike(part.outputs[name])
+            for name, axes in textures.items():
+                total = total + alike(part.outputs[name].permute(*axes))
         return total
 
 
@@ -195,6 +198,19 @@ def alike(maps: Tensor) -> Tensor:
     gram = torch.bmm(flat, flat.transpose(1, 2)).flatten(1)
     gram = gram / gram.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny)
     return ((gram @ gram.T).sum() - (gram * gram).sum()) / 2
+
+
+def _maps_of(engine: Engine, aim: Climbed, x: Tensor) -> dict[str, tuple[int, ...]]:
+    """Where the textures of pictures are compared, and how the layers' output becomes maps (N, C, h, w): in the aim's
+    own layers, else in the last one that has maps."""
+    table = engine.layers_for(x)
+    own = {name: axes for name in aim.layers if (axes := table[name].axes) is not None}
+    if own:
+        return own
+    last = engine.last_maps(x)
+    axes = table[last].axes
+    assert axes is not None
+    return {last: axes}
 
 
 def frame_of(engine: Engine) -> tuple[int, int]:

@@ -95,10 +95,11 @@ class Waves(Canvas):
         # each wave by its length, so that what comes out has the spectrum of photos; their sum has a spread near one
         self._weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
         mixing = torch.tensor(COLOURS, dtype=torch.float64)
-        self._mixing = (mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)).to(start)
+        mixing = mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)
+        self._mixing, inverse = mixing.to(start), torch.linalg.inv(mixing)  # not every device has double precision
         bright = ((start / 255).clamp(0.02, 0.98)).logit()
         self._most = _spread(bright).clamp(min=CONTRAST)
-        unmixed = _mixed(torch.linalg.inv(self._mixing.double()).to(start), bright)
+        unmixed = _mixed(inverse.to(start), bright)
         spectrum = torch.fft.rfft2(unmixed, norm="ortho") / self._weights
         self.leaf = torch.view_as_real(spectrum).contiguous().requires_grad_()
 

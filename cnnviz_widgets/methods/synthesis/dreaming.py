@@ -17,7 +17,7 @@ from cnnviz_widgets.methods.synthesis.goals import Goal, aim_of
 from cnnviz_widgets.methods.synthesis.maximizing import Watch
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from cnnviz_widgets.methods.synthesis.transforms import Jitter
-from cnnviz_widgets.results import Synthesis
+from cnnviz_widgets.results import Synthesis, Unit
 
 MORDVINTSEV = "Mordvintsev, Olah & Tyka, Inceptionism: going deeper into neural networks, Google Research blog 2015"
 LARGEST = 512  # pixels of the longer side, unless asked for
@@ -75,6 +75,8 @@ def dream(
             f"{aim.name!r} is a class; a dream is of a layer or a channel. maximize(engine, {aim.name!r}, init=image) "
             "turns a photo towards a class"
         )
+    if isinstance(aim.target, Unit) and aim.target.y is not None:
+        raise ValueError(f"{aim.name!r} is one position, and a dream has pictures of several sizes; leave y and x out")
     photo = as_picture(image)
     longest = max(photo.size) if size is None else whole_number("size", size, LEAST)
     scale = (min(longest, LARGEST) if size is None else longest) / max(photo.size)

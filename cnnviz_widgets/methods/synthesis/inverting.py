@@ -74,7 +74,7 @@ def invert(
     if not float(wanted.square().sum()) > 0:
         raise ValueError(f"layer {layer!r} answers to this picture with zeros alone; nothing is left of it to invert")
     aim = _Likeness(layer, wanted)
-    pieces = (TotalVariation(2e-7), RangePenalty(1e-5)) if regularizers is None else tuple(regularizers)
+    pieces = (TotalVariation(2e-9), RangePenalty(1e-7)) if regularizers is None else tuple(regularizers)
     rate = rate or (0.05 if parametrization == "fourier" else 2.0)
     recipe = Recipe(parametrization, pieces, (), whole_number("steps", steps, 1), rate, "adam", False, MAHENDRAN)
     size = (x.shape[-2], x.shape[-1])
@@ -85,7 +85,6 @@ def invert(
     best = int(np.argmin(errors))
     trace = np.sqrt(np.maximum(0, -np.concatenate(run.trace)))
     return Synthesis(
-        target_name=layer,
         layer=layer,
         method="invert",
         parameters={**recipe.to_json(), "seed": seed, "steps": run.done},

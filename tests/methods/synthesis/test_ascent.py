@@ -209,6 +209,27 @@ def test_pictures_that_should_differ_are_less_alike() -> None:
     assert likeness(3.0) < likeness(0.0)
 
 
+def test_pictures_of_a_class_that_should_differ_are_compared_in_the_last_maps() -> None:
+    def made(diversity: float) -> np.ndarray:
+        run = _ascent(_engine(), "cat", Recipe("fourier", (), (), 5), n=2, seed=0, diversity=diversity)
+        for _ in range(5):
+            run.step()
+        return run.pictures()
+
+    assert (made(3.0) != made(0.0)).any()
+
+
+def test_single_calls_of_a_shared_layer_can_be_climbed_with_others() -> None:
+    goal: Goal = {Unit("relu#2", 1): 1.0, Unit("pool", 3): 1.0}
+    engine = _engine(messy(), torch.float32)
+    run = _ascent(engine, goal, Recipe("pixel", (), (), 1, 1.0, "plain"), seed=1)
+    picture = run.levels()
+    run.step()
+    kept = engine.outputs(run._colours.inputs(picture), ["relu#2", "pool"])
+    expected = float(kept["relu#2"][0, 1].mean() + kept["pool"][0, 3].mean())
+    np.testing.assert_allclose(run.trace[0][0], expected, rtol=1e-4)
+
+
 def test_likeness_sums_the_cosines_of_gram_matrices_over_pairs() -> None:
     maps = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     grams = [np.einsum("chw,dhw->cd", one, one).ravel() for one in maps.numpy()]

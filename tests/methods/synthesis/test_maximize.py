@@ -173,6 +173,7 @@ def test_watching_sees_the_picture_after_every_step(engine: Engine) -> None:
         (lambda e: maximize_each(e, []), ValueError, "no target at all"),
         (lambda e: invert(e, samples["cat"], "9"), KeyError, "no layer"),
         (lambda e: dream(e, samples["cat"], "cat"), ValueError, "'cat' is a class; a dream is of a layer"),
+        (lambda e: dream(e, samples["cat"], Unit("3", 0, 1, 1)), ValueError, "leave y and x out"),
         (lambda e: dream(e, samples["cat"], "3", ratio=1), ValueError, "ratio=1; wanted a number above 1"),
     ],
 )
