@@ -67,9 +67,9 @@ def as_picture(image: ImageLike) -> Image.Image:
     if isinstance(image, Image.Image):
         return _from_pil(image)
     if isinstance(image, np.ndarray):
-        return upright_rgb(Image.fromarray(pixels_of_array(image)))
+        return _from_pixels(pixels_of_array(image))
     if _is_tensor(image):
-        return upright_rgb(Image.fromarray(pixels_of_tensor(image)))
+        return _from_pixels(pixels_of_tensor(image))
     if isinstance(image, (bytes, bytearray, memoryview)):
         return picture_from_stream(io.BytesIO(image), f"the encoded picture ({memoryview(image).nbytes} bytes)")
     if hasattr(image, "read"):
@@ -80,6 +80,11 @@ def as_picture(image: ImageLike) -> Image.Image:
 def _is_tensor(image: object) -> TypeGuard[Tensor]:
     torch = sys.modules.get("torch")  # nobody can hold a tensor before torch has been imported
     return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _from_pixels(pixels: NDArray[np.uint8]) -> Image.Image:
+    picture = Image.fromarray(pixels)
+    return picture if picture.mode == "RGB" else upright_rgb(picture)  # RGB is a copy already, and upright
 
 
 def _from_pil(image: Image.Image) -> Image.Image:

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.capture import calls_of, first_tensor, scores_of
+from cnnviz_widgets.engine.in_turn import take_in_turn
 from cnnviz_widgets.engine.kernels import quicken
 from cnnviz_widgets.engine.layout import Lasting
 
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
 
-Look = Callable[[Tensor], None]
+Look = Callable[[Tensor, int], None]
+"""Of some pictures of a batch, and which one of it is their first."""
 
 
 class Observer:
@@ -24,7 +26,8 @@ class Observer:
 
     Of each layer that is named, its `look` sees what it puts out, (N, C, h, w) for maps, at the moment when it does:
     nothing is kept or copied, and what an in-place operation does to the tensor comes after. It must not keep it.
-    ``":input"`` behind a name is what the layer reads.
+    ``":input"`` behind a name is what the layer reads. Some layers run for a few pictures at a time (see `in_turn`):
+    a look then sees a batch in parts. Of a layer that runs several times each call is seen, the last one last.
     """
 
     def __init__(self, engine: Engine, looks: dict[str, Look], like: Tensor) -> None:
@@ -36,16 +39,18 @@ class Observer:
             like: an input, for the table of layers.
         """
         self._engine, self._looks = engine, looks
-        table = engine.layers_for(like)
-        self._axes = {name: None if name.endswith(INPUT) else table[name].axes for name in looks}
+        self._table = engine.layers_for(like)
+        self._axes = {name: None if name.endswith(INPUT) else self._table[name].axes for name in looks}
         self._counts: dict[str, int] = {}
+        self._in_turn: frozenset[str] = frozenset()
+        self._seen: dict[str, int] = {}  # pictures of this pass, by layers that take them in turn
         self._twin = Lasting(self._watched, engine._layout)
 
     def __call__(self, make: Callable[[], Tensor]) -> Tensor:
         """The scores (N, classes) of the inputs that `make` makes; it may be called a second time (see `Lasting`)."""
 
         def made() -> Tensor:
-            self._counts = {}
+            self._counts, self._seen = {}, {}
             return make()
 
         with torch.inference_mode(), devices.exact(self._engine.device):
@@ -53,6 +58,7 @@ class Observer:
 
     def _watched(self) -> nn.Module:
         twin = self._engine._twin()
+        self._in_turn = take_in_turn(twin, self._table)
         quicken(twin)
         modules = dict(twin.named_modules())
         outputs = [name for name in self._looks if not name.endswith(INPUT)]
@@ -82,8 +88,10 @@ class Observer:
         return hook
 
     def _see(self, name: str, tensor: Tensor) -> None:
-        axes = self._axes[name]
-        self._looks[name](tensor.permute(*axes) if axes else tensor)
+        axes, first = self._axes[name], self._seen.get(name, 0)
+        if name.removesuffix(INPUT) in self._in_turn:
+            self._seen[name] = first + len(tensor)
+        self._looks[name](tensor.permute(*axes) if axes else tensor, first)
 
 
 INPUT = ":input"

@@ -43,6 +43,8 @@ class Ahead:
             for shard in shards
             for start in range(0, len(shard), CHUNK)
         )
+        # so that the network soon has something to do: the first ones, and then two for each that is taken
+        self._room = max(2, crew.size * settings.batch // CHUNK)
         self._waiting: deque[tuple[int, Future[list[Reading]]]] = deque()
         self._over = False
 
@@ -61,11 +63,12 @@ class Ahead:
         while count > 0:
             self._fill()
             readings = self._waiting.popleft()[1].result()
+            self._room = min(self._room + 1, self._size)
             count -= len(readings)
             yield from readings
 
     def _fill(self) -> None:
-        while len(self._waiting) < self._size:
+        while len(self._waiting) < self._room:
             try:
                 count, chunk = next(self._coming)
             except StopIteration:

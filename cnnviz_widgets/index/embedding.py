@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -21,6 +21,11 @@ def pooled(output: Tensor) -> Tensor:
     return output.flatten(1).clone()
 
 
+def together(parts: Mapping[int, Tensor]) -> Tensor:
+    """The embeddings of a batch, from those of its parts by their first pictures, in their order."""
+    return torch.cat(list(parts.values())).float().cpu()
+
+
 def embeddings(engine: Engine, inputs: Sequence[Tensor], layers: Sequence[str]) -> list[Tensor]:
     """(n, D) for each of the layers, of prepared pictures (1, C, H, W) each; remembered for a picture alone."""
     names = tuple(layers)
@@ -35,10 +40,10 @@ def embeddings(engine: Engine, inputs: Sequence[Tensor], layers: Sequence[str]) 
 
 
 def _embeddings(engine: Engine, x: Tensor, names: Sequence[str]) -> list[Tensor]:
-    found: dict[str, Tensor] = {}
+    found: dict[str, dict[int, Tensor]] = {name: {} for name in names}
 
-    def keep(name: str, output: Tensor) -> None:
-        found[name] = pooled(output)
+    def keep(name: str, output: Tensor, first: int) -> None:
+        found[name][first] = pooled(output)
 
     Observer(engine, {name: partial(keep, name) for name in names}, x)(x.clone)
-    return [found[name].float().cpu() for name in names]
+    return [together(found[name]) for name in names]

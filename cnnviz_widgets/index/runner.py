@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_max_pool2d
 
 from cnnviz_widgets.engine import Engine, Observer
 from cnnviz_widgets.index.board import Board, keys_of
-from cnnviz_widgets.index.embedding import pooled
+from cnnviz_widgets.index.embedding import pooled, together
 from cnnviz_widgets.index.settings import Settings
 
 OFFER_AFTER = 16  # pictures: the board is set in order for several batches at once
@@ -72,8 +72,8 @@ class Runner:
         for number, name in enumerate(settings.layers):
             looks.setdefault(name, []).append(partial(self._embed, number))
         self._observe = Observer(engine, {name: partial(_all, each) for name, each in looks.items()}, like)
-        self._embeddings: dict[int, Tensor] = {}
-        self._strongest: dict[int, tuple[Tensor, Tensor]] = {}
+        self._embeddings: dict[int, dict[int, Tensor]] = {}  # by layer, and by the first picture of a part of the batch
+        self._strongest: dict[int, dict[int, tuple[Tensor, Tensor]]] = {}  # likewise
         self.begin(SharedBoard(settings.channels, settings.k))
 
     def begin(self, shared: SharedBoard) -> None:
@@ -102,7 +102,7 @@ class Runner:
             places,
             torch.where(unknown, -1, best).numpy(),
             torch.where(unknown, torch.nan, probable).float().numpy(),
-            [self._embeddings[number].float().cpu().numpy() for number in range(len(self._settings.layers))],
+            [together(self._embeddings[number]).numpy() for number in range(len(self._settings.layers))],
         )
 
     def settle(self) -> None:
@@ -114,18 +114,19 @@ class Runner:
         self._waiting, self._positions, self._pictures = [], [], 0
         self._floor = self._shared.floor
 
-    def _embed(self, number: int, output: Tensor) -> None:
-        self._embeddings[number] = pooled(output)
+    def _embed(self, number: int, output: Tensor, first: int) -> None:
+        self._embeddings.setdefault(number, {})[first] = pooled(output)
 
-    def _peaks(self, number: int, maps: Tensor) -> None:
+    def _peaks(self, number: int, maps: Tensor, first: int) -> None:
         """Where each channel of these maps (N, C, h, w) is strongest."""
         # the first of equal ones, row by row, is the one that this pooling finds
-        self._strongest[number] = adaptive_max_pool2d(maps.float(), 1, return_indices=True)
+        self._strongest.setdefault(number, {})[first] = adaptive_max_pool2d(maps.float(), 1, return_indices=True)
 
     def _keep(self, positions: NDArray[np.int64]) -> None:
         """Of what a batch gave, keep what is strong enough for the board."""
-        parts = [self._strongest[number] for number in range(len(self._strongest))]
-        peaks, places = (torch.cat(part, 1).flatten(1).cpu().numpy() for part in zip(*parts, strict=True))
+        layers = [zip(*self._strongest[number].values(), strict=True) for number in range(len(self._strongest))]
+        found = [[torch.cat(parts) for parts in layer] for layer in layers]
+        peaks, places = (torch.cat(part, 1).flatten(1).cpu().numpy() for part in zip(*found, strict=True))
         picture, channel = np.nonzero(peaks >= self._floor)
         self._waiting.append((channel, self._pictures + picture, peaks[picture, channel], places[picture, channel]))
         self._positions.append(positions)
@@ -134,6 +135,6 @@ class Runner:
             self.settle()
 
 
-def _all(looks: Sequence[partial[None]], tensor: Tensor) -> None:
+def _all(looks: Sequence[partial[None]], tensor: Tensor, first: int) -> None:
     for look in looks:
-        look(tensor)
+        look(tensor, first)
