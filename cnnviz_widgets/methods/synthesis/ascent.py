@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -155,10 +156,9 @@ class Ascent:
         if self._best is None:
             self._best = (leaf.clone(), values.clone())
             return
-        better = values > self._best[1]
-        if better.any():
-            self._best[0][better] = leaf[better]
-            self._best[1][better] = values[better]
+        for row in (values > self._best[1]).nonzero().flatten().tolist():
+            for best, now in zip(self._best, (leaf, values), strict=True):
+                best[row].copy_(now[row])
 
     def _way(self, gradient: Tensor) -> Tensor:
         """How far the leaf goes."""
@@ -171,10 +171,12 @@ class Ascent:
         if self._moments is None:
             self._moments = (torch.zeros_like(gradient), torch.zeros_like(gradient))
         first, second = self._moments
-        first.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
+        first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        unbiased = (second / (1 - BETAS[1] ** self.done)).sqrt()
-        return rate / (1 - BETAS[0] ** self.done) * first / (unbiased + EPSILON)
+        # both are biased towards zero; as numbers, which cost no pass over the picture
+        biased, biased_root = 1 - BETAS[0] ** self.done, math.sqrt(1 - BETAS[1] ** self.done)
+        root = second.sqrt().add_(EPSILON * biased_root)
+        return first.div(root).mul_(rate * biased_root / biased)
 
     def _alike(self, run: Run) -> Tensor:
         total = torch.zeros((), device=self._canvas.leaf.device, dtype=self._canvas.leaf.dtype)

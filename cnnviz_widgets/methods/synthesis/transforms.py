@@ -117,7 +117,25 @@ def look(pictures: Tensor, views: Sequence[View], size: tuple[int, int]) -> Tens
         ]
         return torch.stack(parts)
     grid = torch.cat([_grid(view, pictures, size) for view in views])
-    return F.grid_sample(pictures, grid, "bilinear", "reflection", align_corners=False)
+    bands = _bands(pictures, height)
+    if bands > 1:
+        pictures = pictures.repeat_interleave(bands, 0)
+        grid = grid.view(len(pictures), height // bands, width, 2)
+    seen = F.grid_sample(pictures, grid, "bilinear", "reflection", align_corners=False)
+    return seen if bands == 1 else _stacked(seen, bands)
+
+
+def _bands(pictures: Tensor, rows: int) -> int:
+    """Into how many bands of rows each picture's frame is cut: torch resamples one picture on one core alone."""
+    if pictures.device.type != "cpu":
+        return 1
+    enough = -(-torch.get_num_threads() // len(pictures))
+    return max(count for count in range(1, enough + 1) if rows % count == 0)
+
+
+def _stacked(seen: Tensor, bands: int) -> Tensor:
+    """(N * bands, C, h, W) as (N, C, H, W)."""
+    return seen.unflatten(0, (-1, bands)).transpose(1, 2).flatten(2, 3)
 
 
 def _is_cut(view: View, corner: tuple[float, float], shape: Sequence[int], size: tuple[int, int]) -> bool:
