@@ -13,6 +13,7 @@ from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.engine import steps as each_step
 from cnnviz_widgets.methods.common import method, whole_number
 from cnnviz_widgets.methods.synthesis.ascent import Ascent, frame_of, levels_of
+from cnnviz_widgets.methods.synthesis.canvas import Parametrization
 from cnnviz_widgets.methods.synthesis.goals import Goal, aim_of
 from cnnviz_widgets.methods.synthesis.maximizing import Watch
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
@@ -33,7 +34,8 @@ def dream(
     octaves: int = 4,
     ratio: float = 1.4,
     steps: int = 20,
-    rate: float = 2.0,
+    parametrization: Parametrization = "fourier",
+    rate: float | None = None,
     size: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
@@ -51,7 +53,9 @@ def dream(
         octaves: how many sizes.
         ratio: of one size to the next smaller one.
         steps: in each octave.
-        rate: how far a step goes, in levels (root mean square).
+        parametrization: ``"fourier"`` (waves of decorrelated colours, see `maximize`) or ``"pixel"``, as in 2015, whose
+            colours are loud.
+        rate: how far a step goes: 0.02 of waves, by Adam; 2 levels of pixels, root mean square.
         size: pixels of the longer side; the photo's own, at most 512, when left out.
         seed: of the jitter.
         watch: called with the `Ascent` after each step.
@@ -83,7 +87,10 @@ def dream(
     whole = (max(1, round(photo.height * scale)), max(1, round(photo.width * scale)))
     sizes = [tuple(max(1, round(side / ratio**n)) for side in whole) for n in reversed(range(count))]
     sizes = [one for one in sizes if min(one) >= LEAST] or [whole]
-    recipe = Recipe("pixel", (), (Jitter(16),), each, rate, "normalized", True, MORDVINTSEV)
+    if parametrization == "pixel":
+        recipe = Recipe("pixel", (), (Jitter(16),), each, rate or 2.0, "normalized", True, MORDVINTSEV)
+    else:
+        recipe = Recipe(parametrization, (), (Jitter(16),), each, rate or 0.02, "adam", True, MORDVINTSEV)
     full = levels_of(engine, photo, whole)
     trace: list[np.ndarray] = []
     detail: Tensor | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,9 +18,12 @@ from cnnviz_widgets.methods.synthesis.ascent import Ascent
 from cnnviz_widgets.methods.synthesis.canvas import Parametrization
 from cnnviz_widgets.methods.synthesis.maximizing import Watch, climb
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
-from cnnviz_widgets.methods.synthesis.regularizers import RangePenalty, Regularizer, TotalVariation
+from cnnviz_widgets.methods.synthesis.regularizers import L2, Regularizer, TotalVariation
 from cnnviz_widgets.results import Synthesis
 
+# Without them, what a deep layer does not mind drifts far off in the first steps; later they would only blur.
+FIRST = (TotalVariation(2e-9), L2(4e-10))
+LAST = 0.1  # of the rate, which falls to it
 MAHENDRAN = "Mahendran & Vedaldi, Understanding deep image representations by inverting them, CVPR 2015"
 
 
@@ -49,9 +52,10 @@ def invert(
         image: path, PIL picture, array or tensor; not preprocessed.
         layer: its dotted name.
         steps: how many.
-        regularizers: `TotalVariation` and `RangePenalty` are the paper's; a little of both when left out.
+        regularizers: `TotalVariation` and `RangePenalty` are the paper's. When left out: a little `TotalVariation` and
+            `L2`, which fade away.
         parametrization: ``"fourier"`` or ``"pixel"``.
-        rate: how far a step of Adam goes.
+        rate: how far the first step of Adam goes; the last one goes a tenth as far.
         seed: of the noise that it begins with.
         watch: called with the `Ascent` after each step.
 
@@ -74,12 +78,23 @@ def invert(
     if not float(wanted.square().sum()) > 0:
         raise ValueError(f"layer {layer!r} answers to this picture with zeros alone; nothing is left of it to invert")
     aim = _Likeness(layer, wanted)
-    pieces = (TotalVariation(2e-9), RangePenalty(1e-7)) if regularizers is None else tuple(regularizers)
-    rate = rate or (0.05 if parametrization == "fourier" else 2.0)
+    pieces = FIRST if regularizers is None else tuple(regularizers)
+    rate = rate or (0.15 if parametrization == "fourier" else 3.0)
     recipe = Recipe(parametrization, pieces, (), whole_number("steps", steps, 1), rate, "adam", False, MAHENDRAN)
     size = (x.shape[-2], x.shape[-1])
     run = Ascent(engine, [aim], recipe, seed=whole_number("seed", seed, 0), size=size, frame=size)
-    climb(run, recipe.steps, watch)
+
+    def ease(run: Ascent) -> None:
+        left = 1 - run.done / recipe.steps
+        given = regularizers is not None
+        run.recipe = recipe.with_changes(
+            rate=recipe.rate * (LAST + (1 - LAST) * left),
+            regularizers=pieces if given else tuple(replace(one, weight=one.weight * left**2) for one in FIRST),
+        )
+        if watch is not None:
+            watch(run)
+
+    climb(run, recipe.steps, ease)
     frames = np.concatenate((run.pictures(), run.best()))
     errors = [_error(engine, aim, frame) for frame in frames]
     best = int(np.argmin(errors))
