@@ -191,6 +191,13 @@ class FeatureStudio(ipw.VBox):
         """End it; the best so far stays."""
         self._jobs.stop()
 
+    def reset(self) -> None:
+        """Back to the preset as it is: its pieces, steps and rate."""
+        with self._quietly():
+            self._take_preset()
+        self._jobs.change(self.recipe)
+        self._tell()
+
     def keep(self) -> None:
         """Put what is there now into the gallery, also while it grows.
 
@@ -291,10 +298,8 @@ class FeatureStudio(ipw.VBox):
         if name == "preset":
             with self._quietly():
                 self._take_preset()
-        making = self._jobs.making
         if name in PARTS:
-            if making is not None and self._jobs.alive:
-                making.recipe = self.recipe
+            self._jobs.change(self.recipe)
         elif self._jobs.phase == "running" and self.target is not None:
             self.start()
         else:
@@ -317,7 +322,7 @@ class FeatureStudio(ipw.VBox):
             case {"type": "set", "name": str(name), "value": value} if name in _NUMBERS:
                 self.set_trait(name, _NUMBERS[name](value))
             case {"type": "reset"}:
-                self._take_preset()
+                self.reset()
             case {"type": "noise"}:
                 self.init = None
             case {"type": "piece", "name": str(name), "on": bool(on), "values": dict(values)}:

@@ -88,6 +88,11 @@ class StudioJobs:
         elif not paused:
             self._desk.stop(MAKE)
 
+    def change(self, recipe: Recipe) -> None:
+        """From the next step on it is made like this."""
+        if self.making is not None and self.alive:
+            self.making.recipe = recipe
+
     def drop(self) -> None:
         """Give up what is paused, because what is wanted now is another picture; the last frame stays."""
         making = self.making

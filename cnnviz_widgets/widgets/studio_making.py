@@ -148,7 +148,7 @@ class Making:
         order = self.order
         said: dict[str, Any] = {
             "preset": order.preset,
-            **self._ascent.recipe.to_json(),
+            **self.first.to_json(),
             "seed": order.seed,
             "n": order.n,
             "diversity": order.diversity,

@@ -117,7 +117,7 @@ OFFERS: tuple[Offer, ...] = (
         "A Gaussian blur every few steps: no noise of single pixels survives.",
         "noise of single pixels, which the network loves, takes over",
         _YOSINSKI,
-        (Dial("radius", "radius", 0.0, 4.0), Dial("every", "every … steps", 1, 20, whole=True)),
+        (Dial("radius", "radius", 0.0, 4.0), Dial("every", "every … th", 1, 20, whole=True)),
     ),
     Offer(
         ClipNorm,
@@ -162,11 +162,11 @@ OFFERS: tuple[Offer, ...] = (
 )
 
 PRESET_WORDS = {
-    "fourier": "fourier: waves, seen from many sides (Olah 2017)",
-    "simonyan": "simonyan: score minus the norm (2013)",
-    "yosinski_1": "yosinski_1: blur, half of the pixels clipped",
+    "fourier": "fourier: waves, many views",
+    "simonyan": "simonyan: score minus norm",
+    "yosinski_1": "yosinski_1: blur, half clipped",
     "yosinski_2": "yosinski_2: strong decay, a fifth clipped",
     "yosinski_3": "yosinski_3: blur alone",
-    "yosinski_4": "yosinski_4: blur, only what contributes",
+    "yosinski_4": "yosinski_4: blur, idle clipped",
     "unregularized": "unregularized: the score alone",
 }
