@@ -112,15 +112,17 @@ class PieceRow {
     this.name = piece.name;
     this.tick = make("input", { type: "checkbox" });
     this.tick.addEventListener("change", () => this.tell());
-    const paper = make("i", { textContent: piece.paper });
     const label = make("label", {}, this.tick, make("span", { textContent: piece.title }));
-    this.dials = piece.dials.map((dial) => new Dial(dial.label, () => this.tell()));
-    this.dials.forEach((dial) => dial.input.setAttribute("aria-label", `${piece.title}, ${dial.label}`));
+    this.dials = piece.dials.map((said) => {
+      const dial = new Dial(said.label, () => this.tell());
+      dial.input.setAttribute("aria-label", `${piece.title}, ${said.label}`);
+      return dial;
+    });
     this.missing = make("p", { className: "cnnviz-missing" });
     const sliders = make("div", { className: "cnnviz-dials" }, ...this.dials.map((dial) => dial.element));
     this.element = make("div", { className: "cnnviz-piece-row" }, label, sliders, this.missing);
     this.element.title = `${piece.does} ${piece.paper}`;
-    this.tick.setAttribute("aria-description", `${piece.does} ${paper.textContent}`);
+    this.tick.setAttribute("aria-description", `${piece.does} ${piece.paper}`);
   }
 
   close() {
