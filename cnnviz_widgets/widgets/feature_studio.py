@@ -352,11 +352,15 @@ class FeatureStudio(ipw.VBox):
     def _order(self) -> Order:
         if self.target is None:
             raise ValueError("nothing is chosen yet; choose a class or a unit, or set target")
-        goals: list[Goal] = list(self.target) if isinstance(self.target, list) else [self.target]
-        if self.channels > 1 and len(goals) == 1 and isinstance(goals[0], Unit):
-            unit = goals[0]
-            goals = [Unit(unit.layer, unit.channel + k, unit.y, unit.x) for k in range(self.channels)]
+        goals = self._neighbours() or (self.target if isinstance(self.target, list) else [self.target])
         return Order(tuple(goals), self.preset, self.n, self.seed, self.diversity, self.init, self._init_words)
+
+    def _neighbours(self) -> list[Unit]:
+        """The channels that are made side by side; none where the target is no unit."""
+        unit = self.target
+        if not isinstance(unit, Unit):
+            return []
+        return [Unit(unit.layer, unit.channel + k, unit.y, unit.x) for k in range(self.channels)]
 
     def _look(self) -> None:
         """What there is to choose from; in the worker."""
@@ -370,7 +374,7 @@ class FeatureStudio(ipw.VBox):
         self.head.mark(self.target, self._names)
         recipe = self.recipe
         chosen = {
-            "target": self._names,
+            "target": ", ".join(map(str, neighbours)) if len(neighbours := self._neighbours()) > 1 else self._names,
             "unit": isinstance(self.target, Unit),
             "init": "" if self.init is None else self._init_words or "a picture",
             **{name: getattr(self, name) for name in ("seed", "n", "channels", "diversity")},

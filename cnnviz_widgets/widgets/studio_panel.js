@@ -8,10 +8,11 @@ const GROUPS = {
   transforms: ["Seen from many sides", "Each step sees the picture a little changed: what survives that is no dust."],
 };
 const NUMBERS = [
-  ["n", "Pictures", "so many of each target, from different noise", 1, 64],
-  ["channels", "Channels", "so many channels of the layer side by side, from the chosen one on", 1, 64],
-  ["seed", "Seed", "of the noise and of the views: the same seed gives the same picture", 0, 999999],
-  ["steps", "Steps", "how many; may be changed while it runs", 1, 100000],
+  ["n", "Pictures", "so many of each target, from different noise", 1, 64, 1],
+  ["channels", "Channels", "so many channels of the layer side by side, from the chosen one on", 1, 64, 1],
+  ["diversity", "Diversity", "how much the pictures of one target should differ; 0 leaves it to their noise", 0, 100, 0.1],
+  ["seed", "Seed", "of the noise and of the views: the same seed gives the same picture", 0, 999999, 1],
+  ["steps", "Steps", "how many; may be changed while it runs", 1, 100000, 1],
 ];
 
 export class StudioPanel {
@@ -29,8 +30,8 @@ export class StudioPanel {
       return make("label", { className: "cnnviz-field" }, make("span", { textContent: name }), ...parts);
     };
     /** @type {Map<string, any>} */ this.numbers = new Map();
-    for (const [name, words, title, min, max] of NUMBERS) {
-      const input = make("input", { type: "number", min: String(min), max: String(max), step: "1" });
+    for (const [name, words, title, min, max, step] of NUMBERS) {
+      const input = make("input", { type: "number", min: String(min), max: String(max), step: String(step) });
       input.addEventListener("change", () => this.number(name, input));
       const label = field(words, input);
       label.title = title;
@@ -51,14 +52,15 @@ export class StudioPanel {
     }));
     this.groups.regularizers.group.append(this.note);
     const all = [...this.numbers.values()].map(({ label }) => label);
-    this.element = make(
-      "div", { className: "cnnviz-panel" },
+    const how = make(
+      "div", { className: "cnnviz-how" },
       line(field("Preset", this.preset), this.reset),
       make("div", { className: "cnnviz-numbers" }, ...all),
       this.rate.element,
       line(make("span", { className: "cnnviz-faint", textContent: "Begins with" }), this.from, this.pick, this.noise),
-      this.groups.regularizers.group, this.groups.transforms.group,
     );
+    const groups = Object.values(this.groups).map(({ group }) => group);
+    this.element = make("div", { className: "cnnviz-panel" }, how, ...groups);
   }
 
   close() {
@@ -76,7 +78,7 @@ export class StudioPanel {
     this.reset.hidden = !settings.changed;
     for (const [name, { input, label }] of this.numbers) {
       if (document.activeElement !== input || input.value === "") input.value = String(settings[name]);
-      if (name === "channels") label.hidden = !settings.unit;
+      label.hidden = (name === "channels" && !settings.unit) || (name === "diversity" && settings.n < 2);
     }
     this.rate.draw(settings.rate);
     put(this.from, settings.init || "noise");
@@ -100,7 +102,7 @@ export class StudioPanel {
 
   number(name, input) {
     const value = input.valueAsNumber;
-    if (Number.isInteger(value) && input.checkValidity()) this.say({ type: "set", name, value });
+    if (Number.isFinite(value) && input.checkValidity()) this.say({ type: "set", name, value });
     else input.reportValidity();
   }
 }

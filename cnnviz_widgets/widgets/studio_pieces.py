@@ -117,7 +117,7 @@ OFFERS: tuple[Offer, ...] = (
         "A Gaussian blur every few steps: no noise of single pixels survives.",
         "noise of single pixels, which the network loves, takes over",
         _YOSINSKI,
-        (Dial("radius", "radius", 0.0, 4.0), Dial("every", "every … th", 1, 20, whole=True)),
+        (Dial("radius", "radius", 0.0, 4.0), Dial("every", "every nth", 1, 20, whole=True)),
     ),
     Offer(
         ClipNorm,

@@ -6,8 +6,8 @@ import { bytesOf } from "./front/link.js";
 import { drawSharp } from "./front/paint.js";
 
 const GAP = 8; // Between two pictures, in CSS pixels.
-const LEAST = 128; // A picture is no narrower while others could go below it,
-const MOST = 384; // and no larger than that, where it would be but pixels.
+const LEAST = 160; // A picture is no narrower while others could go below it,
+const [MOST, MOST_OF_MANY] = [384, 256]; // and no larger than that, where it would be but pixels.
 
 export class StudioStage {
   /** @param {(number: number) => void} seen called with the number of a frame once it is on the screen */
@@ -62,18 +62,22 @@ export class StudioStage {
 
   lay() {
     const { drawn, pictures } = this;
+    const many = pictures.length === 3 || pictures.length > 4; // Then the curve goes below them.
+    this.element.classList.toggle("cnnviz-many", many);
     const room = this.element.clientWidth;
     if (!drawn || !room || !pictures.length) return;
     this.density.now();
     const several = drawn.names.length > 1 && drawn.each > 1;
     const columns = several ? drawn.each : balanced(pictures.length, Math.floor((room + GAP) / (LEAST + GAP)));
-    const side = Math.min(MOST, Math.floor((room - (columns - 1) * GAP) / columns));
+    const side = Math.min(many ? MOST_OF_MANY : MOST, Math.floor((room - (columns - 1) * GAP) / columns));
     this.grid.style.gridTemplateColumns = `repeat(${columns}, ${side}px)`;
     while (this.grid.children.length > pictures.length) this.grid.lastElementChild.remove();
     while (this.grid.children.length < pictures.length) {
       const canvas = make("canvas", {});
       canvas.setAttribute("role", "img");
       const words = make("figcaption", {}, make("b", {}), make("span", {}));
+      words.title = "While it grows: what the last step began with. When it is finished: what the network says to it as "
+        + "a picture, in whole levels and through its own preprocessing.";
       this.grid.append(make("figure", {}, canvas, words));
     }
     pictures.forEach((picture, i) => {

@@ -15,7 +15,7 @@ from cnnviz_widgets.widgets.front_end import module, style
 
 __all__ = ["StudioView"]
 
-OFTEN = 0.07  # Seconds between two frames, at least;
+OFTEN = 0.1  # Seconds between two frames, at least;
 PATIENCE = 1.0  # and so long the last one is waited for to be seen: a page in the background sees none.
 
 
