@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import numpy as np
@@ -21,7 +21,6 @@ from cnnviz_widgets.methods.synthesis.presets import preset as preset_of
 from cnnviz_widgets.methods.synthesis.regularizers import Regularizer
 from cnnviz_widgets.methods.synthesis.transforms import Transform
 from cnnviz_widgets.results import Synthesis, Unit
-from cnnviz_widgets.widgets.layer_browser import LayerBrowser
 from cnnviz_widgets.widgets.studio_code import studio_code
 from cnnviz_widgets.widgets.studio_gallery import StudioGallery
 from cnnviz_widgets.widgets.studio_head import StudioHead
@@ -29,6 +28,10 @@ from cnnviz_widgets.widgets.studio_jobs import StudioJobs
 from cnnviz_widgets.widgets.studio_making import Order, aims_of
 from cnnviz_widgets.widgets.studio_panel import changed_piece, piece_rows, settings_message
 from cnnviz_widgets.widgets.studio_view import StudioView
+
+if TYPE_CHECKING:
+    from cnnviz_widgets.widgets.layer_browser import LayerBrowser
+    from cnnviz_widgets.widgets.patch_wall import PatchWall
 
 __all__ = ["FeatureStudio"]
 
@@ -58,7 +61,7 @@ class FeatureStudio(ipw.VBox):
         channels: of a unit: so many channels side by side, from its own on.
         diversity: how much several pictures of one target should differ.
         init: a picture to begin with, instead of noise.
-        follow: a `LayerBrowser` whose chosen unit becomes the target, see `follow`.
+        follow: a `LayerBrowser` or a `PatchWall` whose chosen unit becomes the target, see `follow`.
 
     Attributes:
         target, preset, steps, rate, seed, n, channels, diversity, regularizers, transforms, init: As above.
@@ -105,7 +108,7 @@ class FeatureStudio(ipw.VBox):
         channels: int = 1,
         diversity: float = 0.0,
         init: ImageLike | None = None,
-        follow: LayerBrowser | None = None,
+        follow: LayerBrowser | PatchWall | None = None,
     ) -> None:
         if not isinstance(engine, Engine):
             raise TypeError(f"the first argument is {type(engine).__name__}; wanted an Engine")
@@ -220,15 +223,15 @@ class FeatureStudio(ipw.VBox):
         self._jobs.wait(timeout)
         return self.result
 
-    def follow(self, browser: LayerBrowser) -> Callable[[], None]:
-        """Let the unit that is chosen in a browser be the target from now on; returns how to take that back."""
+    def follow(self, browser: LayerBrowser | PatchWall) -> Callable[[], None]:
+        """Let the unit that is chosen in another widget be the target from now on; returns how to take that back."""
 
         def chosen(_change: object = None) -> None:
             unit = browser.unit
             if unit is not None and unit != self.target:
                 self._choose(unit)
 
-        names = ("layer", "channel", "position")
+        names = [name for name in ("layer", "channel", "position", "selected") if browser.has_trait(name)]
         browser.observe(chosen, names)
         chosen()
         return lambda: browser.unobserve(chosen, names)
@@ -302,6 +305,8 @@ class FeatureStudio(ipw.VBox):
             self._jobs.change(self.recipe)
         elif self._jobs.phase == "running" and self.target is not None:
             self.start()
+        elif self._jobs.phase == "running":
+            self.stop()
         else:
             self._jobs.drop()
         self._tell()

@@ -42,17 +42,19 @@ def studio_code(
     if order.diversity:
         changed.append(f"diversity={order.diversity!r}")
     if order.init is not None:
-        changed.append(f"init={order.init_words or '...'}")
+        changed.append(f"init={order.init_words or 'picture'}")
     imports |= {"samples"} if order.init_words.startswith("samples[") else set()
     watch = _watch(recipe, moves or [], imports)
     if watch:
         changed.append("watch=change")
     arguments = ["engine", f"[{', '.join(goals)}]" if several else goals[0], f"preset={order.preset!r}", *changed]
     known = engine.name in names()
+    nameless = order.init is not None and not order.init_words
     lines = [
         f"from cnnviz_widgets import {', '.join(sorted(imports, key=str.lower))}",
         "",
         f"engine = Engine({engine.name!r})" if known else f"engine = ...  # your Engine of {engine.name}",
+        *(["picture = ...  # the one it begins with: studio.init"] if nameless else []),
         *watch,
         _call(function, arguments),
     ]

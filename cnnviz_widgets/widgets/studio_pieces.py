@@ -121,7 +121,7 @@ OFFERS: tuple[Offer, ...] = (
     ),
     Offer(
         ClipNorm,
-        "Clip small pixels",
+        "Clip by norm",
         "Pixels of small norm become the mean colour: only what stands out is kept.",
         "faint patterns fill the whole picture",
         _YOSINSKI,
@@ -129,7 +129,7 @@ OFFERS: tuple[Offer, ...] = (
     ),
     Offer(
         ClipContribution,
-        "Clip idle pixels",
+        "Clip by effect",
         "Pixels that contribute little to the score become the mean colour.",
         "what the score does not need stays",
         _YOSINSKI,
@@ -164,9 +164,9 @@ OFFERS: tuple[Offer, ...] = (
 PRESET_WORDS = {
     "fourier": "fourier: waves, many views",
     "simonyan": "simonyan: score minus norm",
-    "yosinski_1": "yosinski_1: blur, half clipped",
-    "yosinski_2": "yosinski_2: strong decay, a fifth clipped",
+    "yosinski_1": "yosinski_1: blur, clip by norm",
+    "yosinski_2": "yosinski_2: strong decay, clip",
     "yosinski_3": "yosinski_3: blur alone",
-    "yosinski_4": "yosinski_4: blur, idle clipped",
+    "yosinski_4": "yosinski_4: blur, clip by effect",
     "unregularized": "unregularized: the score alone",
 }

@@ -91,4 +91,6 @@ class UnitChooser(ipw.VBox):
             return
         numbers = [int(number) for number in re.findall(r"\d+", self.position.value)]
         place = tuple(numbers) if len(numbers) == 2 and change["owner"] is self.position else (None, None)
-        self._pick(Unit(layer, int(self.channel.value), *place))
+        unit = Unit(layer, int(self.channel.value), *place)
+        self.mark(unit)  # what was no position is none, and is not left standing there
+        self._pick(unit)

@@ -177,6 +177,10 @@ def test_it_can_begin_with_a_picture(make: Callable[..., FeatureStudio], engine:
     same(studio.wait(SOON), maximize(engine, "otter", steps=6, init=samples["cat"], preset="fourier"))
     press(studio, "noise")
     assert studio.init is None
+    studio.init = np.zeros((32, 32, 3), np.uint8)
+    studio.start()
+    studio.wait(SOON)
+    assert "picture = ..." in studio.code and "init=picture" in studio.code
 
 
 def test_it_works_in_the_workers_thread_and_tells_how_far_it_is(make: Callable[..., FeatureStudio]):
@@ -286,9 +290,25 @@ def test_the_newest_target_wins(make: Callable[..., FeatureStudio], engine: Engi
     for target in ("grey fox", Unit("features.2", 4), "red fox"):
         studio.target = target
     assert studio.status["state"] == "running"
-    studio.steps = 9
-    same(studio.wait(SOON), maximize(engine, "red fox", steps=9, preset="fourier"))
+    until(lambda: done(studio), "the first step")
+    studio.stop()
+    result = studio.wait(SOON)
+    assert isinstance(result, Synthesis)
+    same(result, maximize(engine, "red fox", steps=len(result.trace), preset="fourier"))
     assert studio.view.frame["names"] == ["red fox"]
+
+
+def test_paused_and_given_another_target_it_begins_anew(make: Callable[..., FeatureStudio], engine: Engine):
+    studio = running(make("otter"))
+    studio.pause()
+    studio.wait(SOON)
+    studio.target = "red fox"
+    assert studio.status["state"] == "idle"
+    studio.resume()
+    assert studio.status["state"] == "idle"
+    studio.steps = 6
+    studio.start()
+    same(studio.wait(SOON), maximize(engine, "red fox", steps=6, preset="fourier"))
 
 
 def test_a_target_that_does_not_exist_is_raised_from_python(make: Callable[..., FeatureStudio]):
@@ -334,6 +354,10 @@ def test_a_unit_is_chosen_by_layer_channel_and_position(make: Callable[..., Feat
     studio.wait(SOON)
     assert studio.target == Unit("features.2", 5, 3, 4)
     assert studio.view.settings["unit"] and studio.view.settings["target"]
+    head.chooser.position.value = "in the middle"
+    studio.wait(SOON)
+    assert studio.target == Unit("features.2", 5)
+    assert head.chooser.position.value == ""
 
 
 def test_it_follows_the_unit_that_is_chosen_in_a_browser(make: Callable[..., FeatureStudio], engine: Engine):
@@ -345,9 +369,21 @@ def test_it_follows_the_unit_that_is_chosen_in_a_browser(make: Callable[..., Fea
     browser.channel = 6
     studio.wait(SOON)
     assert studio.target == Unit("features.0", 6)
+    browser.close()
+
+
+def test_what_was_followed_can_be_left(make: Callable[..., FeatureStudio], engine: Engine):
+    browser = LayerBrowser(engine, samples["cat"], layer="features.0", channel=2)
+    browser.wait(SOON)
+    studio = make("otter")
     leave = studio.follow(browser)
+    studio.wait(SOON)
     leave()
-    browser.stop()
+    browser.channel = 6
+    browser.wait(SOON)
+    studio.wait(SOON)
+    assert studio.target == Unit("features.0", 2)
+    browser.close()
 
 
 def test_a_preset_brings_its_pieces_and_what_was_changed_is_reset(make: Callable[..., FeatureStudio]):
