@@ -28,6 +28,7 @@ _HOME = {
     "Decay": "methods.synthesis",
     "EmbeddingScatter": "widgets",
     "Engine": "engine",
+    "FeatureStudio": "widgets",
     "FilterSpectrum": "results",
     "FilterViewer": "widgets",
     "Filters": "results",
@@ -169,6 +170,7 @@ if TYPE_CHECKING:
     from cnnviz_widgets.results import UnitProjection as UnitProjection
     from cnnviz_widgets.widgets import ArithmeticView as ArithmeticView
     from cnnviz_widgets.widgets import EmbeddingScatter as EmbeddingScatter
+    from cnnviz_widgets.widgets import FeatureStudio as FeatureStudio
     from cnnviz_widgets.widgets import FilterViewer as FilterViewer
     from cnnviz_widgets.widgets import ImageCanvas as ImageCanvas
     from cnnviz_widgets.widgets import IndexBuilder as IndexBuilder

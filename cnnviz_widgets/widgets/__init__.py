@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
     from cnnviz_widgets.widgets.embedding_scatter import EmbeddingScatter
+    from cnnviz_widgets.widgets.feature_studio import FeatureStudio
     from cnnviz_widgets.widgets.filter_card import FilterCard
     from cnnviz_widgets.widgets.filter_viewer import FilterViewer
     from cnnviz_widgets.widgets.image_canvas import ImageCanvas
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArithmeticView",
     "EmbeddingScatter",
+    "FeatureStudio",
     "FilterCard",
     "FilterViewer",
     "ImageCanvas",
@@ -48,6 +50,7 @@ __all__ = [
 _HOME = {
     "ArithmeticView": "arithmetic_view",
     "EmbeddingScatter": "embedding_scatter",
+    "FeatureStudio": "feature_studio",
     "FilterCard": "filter_card",
     "FilterViewer": "filter_viewer",
     "ImageCanvas": "image_canvas",

@@ -19,12 +19,13 @@ class ClassPicker(ipw.VBox):
 
     Args:
         pick: called with the class's index (a bar) or its name (the search); what it raises is the caller's to show.
+        bars: whether there are bars; where there is no picture there is but the search, see `offer`.
 
     Example:
         ``picker = ClassPicker(print); picker.show(engine.predict(samples["cat"]), engine.categories)``
     """
 
-    def __init__(self, pick: Callable[[int | str], None]) -> None:
+    def __init__(self, pick: Callable[[int | str], object], *, bars: bool = True) -> None:
         self._pick = pick
         self._indices: list[int] = []
         self._chosen: int | None = None
@@ -39,13 +40,18 @@ class ClassPicker(ipw.VBox):
             style={"description_width": "60px"},
         )
         self.search.observe(self._searched, "value")
-        super().__init__([self._frame, self.search], layout=ipw.Layout(max_width="100%"))
+        parts = [self._frame, self.search] if bars else [self.search]
+        super().__init__(parts, layout=ipw.Layout(max_width="100%"))
+
+    def offer(self, categories: Sequence[str]) -> None:
+        """Let these classes be searched."""
+        self.search.options = tuple(dict.fromkeys(categories))
+        self.search.placeholder = f"search {len(categories):,} classes"
 
     def show(self, predictions: Predictions, categories: Sequence[str]) -> None:
         """Draw the bars of these predictions; `categories` is what the search looks through."""
         self._indices = [int(index) for index in predictions.indices]
-        self.search.options = tuple(dict.fromkeys(categories))
-        self.search.placeholder = f"search {len(categories):,} classes"
+        self.offer(categories)
         shares = [float(share) for share in predictions.probabilities]
         names = list(predictions.names)
         # A name that stands for two classes would be one bar: the number tells them apart.

@@ -10,7 +10,7 @@ from cnnviz_widgets.widgets.publishing import Publishing
 
 __all__ = ["Reporting"]
 
-STATES = ("idle", "running", "done", "error", "stopped")
+STATES = ("idle", "running", "paused", "done", "error", "stopped")
 
 
 class Reporting(Publishing):
@@ -25,7 +25,8 @@ class Reporting(Publishing):
     error = t.Unicode("").tag(sync=True)
 
     def report(self, state: str, text: str = "", progress: float | None = None) -> None:
-        """Say what the kernel is doing: "idle", "running" (with a Stop button), "done", "stopped" or "error".
+        """Say what the kernel is doing: "idle", "running" (with a Stop button), "paused", "done", "stopped" or
+        "error".
 
         Args:
             state: One of these.

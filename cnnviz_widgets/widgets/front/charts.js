@@ -1,4 +1,4 @@
-/** Small charts of bars, drawn as SVG so that they take the page's colours by themselves. */
+/** Small charts of bars and of lines, drawn as SVG so that they take the page's colours by themselves. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -38,5 +38,19 @@ export function histogram(counts, mark) {
     const name = i === mark ? "cnnviz-own" : "cnnviz-other";
     chart.append(drawn("rect", { class: name, x: i + 0.05, width: 0.9, y: 1 - height, height }));
   });
+  return chart;
+}
+
+/**
+ * Lines of values from the left, in a frame that is `across` steps wide and goes from lo to hi.
+ * @param {ArrayLike<number>[]} rows the last one is drawn on top @param {number} each steps from one value to the next
+ */
+export function curves(rows, each, across, lo, hi) {
+  const chart = stretched("cnnviz-curves", 1, 1);
+  const share = (value) => 1 - (value - lo) / (hi - lo || 1);
+  for (const row of rows) {
+    const points = Array.from(row, (value, i) => `${(i * each) / (across || 1)},${share(value)}`).join(" ");
+    chart.append(drawn("polyline", { points, "vector-effect": "non-scaling-stroke" }));
+  }
   return chart;
 }
