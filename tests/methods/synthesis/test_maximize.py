@@ -15,6 +15,7 @@ from cnnviz_widgets import (
     Jitter,
     Result,
     Synthesis,
+    TotalVariation,
     Unit,
     dream,
     invert,
@@ -25,6 +26,8 @@ from cnnviz_widgets import (
 from cnnviz_widgets.engine import Cancelled
 from cnnviz_widgets.methods.synthesis import PRESETS
 from cnnviz_widgets.methods.synthesis.ascent import Ascent
+from cnnviz_widgets.methods.synthesis.canvas import Parametrization
+from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from tests.engine.nets import CLASSES, TRANSFORM, messy, plain
 from tests.engine.snapshot import snapshot
 
@@ -208,6 +211,17 @@ def test_an_inversion_comes_nearer_with_steps(engine: Engine) -> None:
     np.testing.assert_allclose(found.score, float((made - wanted).norm() / wanted.norm()), rtol=1e-4)
 
 
+def test_own_regularisers_of_an_inversion_stay_as_they_are_and_the_rate_falls(engine: Engine) -> None:
+    own, seen = (TotalVariation(1e-3),), list[Recipe]()
+    blurred = invert(engine, samples["cat"], "3", steps=40, regularizers=own, watch=lambda now: seen.append(now.recipe))
+    assert all(recipe.regularizers == own for recipe in seen)
+    assert seen[-1].rate == pytest.approx(0.1 * seen[0].rate, rel=0.1)
+    assert blurred.parameters["regularizers"] == [own[0].to_json()]
+    steps = np.abs(np.diff(blurred.picture.astype(float), axis=0)).mean()
+    sharp = invert(engine, samples["cat"], "3", steps=40)
+    assert steps < 0.7 * np.abs(np.diff(sharp.picture.astype(float), axis=0)).mean()
+
+
 def test_a_layer_that_answers_nothing_cannot_be_inverted() -> None:
     net = plain()
     with torch.no_grad():
@@ -217,9 +231,13 @@ def test_a_layer_that_answers_nothing_cannot_be_inverted() -> None:
         invert(Engine(net, transform=TRANSFORM, categories=CLASSES), samples["cat"], "3")
 
 
-def test_a_dream_is_as_large_as_its_photo_and_the_layer_answers_more(engine: Engine) -> None:
+@pytest.mark.parametrize("parametrization", ["fourier", "pixel"])
+def test_a_dream_is_as_large_as_its_photo_and_the_layer_answers_more(
+    engine: Engine, parametrization: Parametrization
+) -> None:
     photo = np.asarray(samples["coffee"])[:120, :200]
-    found = dream(engine, photo, "3", octaves=2, steps=8)
+    found = dream(engine, photo, "3", octaves=2, steps=8, parametrization=parametrization)
+    assert found.parameters["parametrization"] == parametrization
     assert found.picture.shape == photo.shape and found.trace[-1] > found.trace[8]
     assert (found.picture != photo).any()
 

@@ -65,6 +65,26 @@ def test_a_view_is_a_slow_lookup_between_pixels_with_mirrored_borders(view: View
         np.testing.assert_allclose(found[n], _slowly(pictures[n], view, size), atol=1e-9)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("cores", [2, 3, 5])
+def test_cut_into_bands_for_several_cores_it_is_the_same_both_ways(
+    count: int, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = VIEWS[-count:]
+
+    def both() -> tuple[Tensor, Tensor]:
+        pictures = _pictures(count=count).requires_grad_()
+        seen = look(pictures, views, (8, 9))
+        weights = torch.linspace(-1, 1, seen.numel(), dtype=seen.dtype).view(seen.shape)
+        return seen.detach(), torch.autograd.grad((weights * seen).sum(), pictures)[0]
+
+    assert torch.get_num_threads() == 1  # one band
+    whole = both()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    for found, wanted in zip(both(), whole, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_no_change_is_the_middle_of_the_picture_to_the_last_bit() -> None:
     pictures = _pictures()
     assert torch.equal(look(pictures, [View(), View()], (8, 8)), pictures[:, :, 2:10, 1:9])
