@@ -51,6 +51,11 @@ class Cache:
                     self._bytes -= self._entries.popitem(last=False)[1][1]
         return value
 
+    def recall(self, state: Hashable, key: Hashable) -> object | None:
+        """The value of `key` if it is there, else None."""
+        with self._lock:
+            return self._entries[key][0] if state == self._state and key in self._entries else None
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

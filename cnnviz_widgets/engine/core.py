@@ -458,6 +458,10 @@ class Engine:
         """
         return self.cache.get(self.state, key, compute)
 
+    def recall(self, key: Hashable) -> object | None:
+        """What `remember` would give for `key` without computing anything; None where it would have to."""
+        return self.cache.recall(self.state, key)
+
     def learn(self, x: Tensor, scores: Tensor) -> None:
         """Remember the scores (1, classes) that a pass elsewhere gave for a prepared picture; saves a pass of our own.
 

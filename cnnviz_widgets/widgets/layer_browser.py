@@ -26,6 +26,7 @@ from cnnviz_widgets.widgets.arithmetic_view import ArithmeticView
 from cnnviz_widgets.widgets.browser_code import browser_code
 from cnnviz_widgets.widgets.browser_layout import VIEWS, BrowserLayout
 from cnnviz_widgets.widgets.camera_frame import Frame
+from cnnviz_widgets.widgets.card_look import CardLook
 from cnnviz_widgets.widgets.card_patches import CardPatches
 from cnnviz_widgets.widgets.desk import Desk, Every, Stream
 from cnnviz_widgets.widgets.filter_tiles import show_filters
@@ -43,8 +44,8 @@ class LayerBrowser(ipw.VBox):
     You see three columns. On the left the network's outline: choose a layer. In the middle what that layer answers to
     the picture, one tile for each channel, or its filters: choose a channel, point at a value to see the sum that made
     it. On the right the card of the channel: its map over the picture, the region where it is most active, what in the
-    picture it answers to (projected back to pixels), its filter, its numbers. Above them pictures come in: samples,
-    files, drawings, the webcam.
+    picture it answers to (projected back to pixels), its filter, its numbers, and a picture made of what it looks for,
+    where you ask for it. Above them pictures come in: samples, files, drawings, the webcam.
 
     Everything works from Python too: set `layer`, `channel`, `position`, `view`, `projection`, `quantile` or `image`,
     then `wait()` for `result`.
@@ -116,6 +117,7 @@ class LayerBrowser(ipw.VBox):
         self.source, self._sum = PictureSource(pictures, ahead=AHEAD), ArithmeticView()
         self._places = BrowserLayout(self.source, self.outline, self.tiles, self._sum, self.card)
         self._desk = Desk(engine.worker, self._failed)
+        self._look_for = CardLook(engine, self.card, self._desk)
         self._stream = Stream(engine.worker, self._frame, self._show_frame, self.source.done, self._places.complain)
         super().__init__([self._places])
         with self._quietly():
@@ -316,6 +318,7 @@ class LayerBrowser(ipw.VBox):
         with self._lock:
             picture = self._picture
         layer, view = self.layer, self.view
+        self._look_for.stop()
         self.tiles.report("running", f"looking at {layer}" if layer else "opening the network")
         self._desk.submit("tiles", lambda: self._show_layer(picture, layer, view))
 
@@ -323,6 +326,7 @@ class LayerBrowser(ipw.VBox):
         shown, unit = self._maps, self.unit
         if shown is not None and unit is not None and shown.layer == unit.layer:
             picture, method, quantile = self._seen, cast(Way, self.projection), self.quantile
+            self._look_for.stop()
             self._desk.submit("card", lambda: self._show_unit(shown, picture, unit, method, quantile))
 
     def _ask_sum(self, unit: Unit | None = None) -> None:
@@ -386,6 +390,7 @@ class LayerBrowser(ipw.VBox):
     def _show_unit(self, found: Activations, picture: Image.Image, unit: Unit, method: Way, quantile: float) -> None:
         """The card, cheap parts first; a newer choice ends it between two parts."""
         self.card.show_unit(found, unit.channel, code=self.code)
+        self._look_for.turn_to(unit)
         plain = Unit(unit.layer, unit.channel)
         parts = {
             "mask": lambda: self.card.show_mask(activation_mask(self.engine, picture, plain, quantile)),

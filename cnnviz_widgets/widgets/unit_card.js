@@ -8,6 +8,7 @@
  */
 
 import { filterFigure, mapFigure, maskFigure, METHODS, percent, projectionFigure } from "./card_figures.js";
+import { Look } from "./card_look.js";
 import { histogram } from "./front/charts.js";
 import { CodeBox } from "./front/copying.js";
 import { keepKeys, make, put, slider } from "./front/elements.js";
@@ -17,7 +18,8 @@ import { offscreen, pixelsOf } from "./front/paint.js";
 import { say } from "./front/words.js";
 
 const TRAITS = [
-  "picture", "unit", "mask", "projection", "filter", "patches", "projection_method", "opacity", "code", "tables",
+  "picture", "unit", "mask", "projection", "filter", "patches", "look", "projection_method", "opacity", "code",
+  "tables",
 ];
 
 /** One of these for every model: anywidget calls the default export once for each. */
@@ -156,9 +158,10 @@ class Card {
     this.numbers = make("table", { className: "cnnviz-numbers" });
     this.chart = make("div", { className: "cnnviz-chart" });
     this.patches = make("div", { className: "cnnviz-patches" });
+    this.look = new Look((stop) => this.parts.link.say({ type: "look", stop }));
     this.code = new CodeBox();
     this.hint = make("p", { className: "cnnviz-hint", textContent: "Choose a channel to see what it is about." });
-    this.body = make("div", {}, this.grid, this.numbers, this.chart, this.patches, this.code.element);
+    this.body = make("div", {}, this.grid, this.numbers, this.chart, this.look.element, this.patches, this.code.element);
     this.root = make("section", { className: "cnnviz cnnviz-card" }, head, this.hint, this.body);
     this.root.setAttribute("aria-label", "Unit card");
     this.root.addEventListener("keydown", (event) => {
@@ -204,6 +207,8 @@ class Card {
     this.drawFigures(unit);
     this.once("numbers", [unit], () => this.drawNumbers(unit.statistics));
     this.once("patches", [unit.name, this.model.get("patches")], () => this.drawPatches(unit));
+    const look = [unit, this.model.get("look"), this.parts.link.silent];
+    this.once("look", look, () => this.look.show(...look));
     this.code.show(this.model.get("code"));
   }
 

@@ -6,8 +6,9 @@ part says which unit and which picture it belongs to, and is shown beside no oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import traitlets as t
@@ -33,6 +34,7 @@ from cnnviz_widgets.widgets.publishing import Publishing
 __all__ = ["PARTS", "PROJECTIONS", "UnitCard"]
 
 PARTS = ("mask", "projection", "filter")
+LOOKS = ("offered", "running", "here", "wrong")
 PROJECTIONS = ("deconvnet", "guided_backprop", "saliency")
 LIVE_SIDE = 160  # Of a picture that is followed by another one at once.
 
@@ -45,6 +47,7 @@ class UnitCard(Publishing):
             {key, …} or {key, error}, and are shown while their key is the unit's.
         picture: {width, height, data (RGB bytes), id}.
         mask, projection, filter, patches: The later parts; set them with `show_mask` and its siblings.
+        look: A picture made for the channel, or the offer to make one; set it with `show_look`.
         projection_method: Which projection is wanted: "deconvnet", "guided_backprop" or "saliency". Observe it to make
             another one; the front end keeps those of the unit on the screen.
         opacity: Of the map over the picture, 0 to 1.
@@ -65,10 +68,15 @@ class UnitCard(Publishing):
     projection = t.Dict().tag(sync=True)
     filter = t.Dict().tag(sync=True)
     patches = t.Dict().tag(sync=True)
+    look = t.Dict().tag(sync=True)
     projection_method = t.Enum(PROJECTIONS, default_value="deconvnet").tag(sync=True)
     opacity = t.Float(0.6, min=0, max=1).tag(sync=True)
     code = t.Unicode("").tag(sync=True)
     tables = t.Dict(help="256 RGBA colours for each kind of map").tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self._lookers: list[tuple[Callable[[], object], Callable[[], object]]] = []
+        super().__init__(**traits)
 
     def __repr__(self) -> str:
         return f"UnitCard({self.unit['layer']} channel {self.unit['channel']})" if self.unit else "UnitCard(empty)"
@@ -220,6 +228,28 @@ class UnitCard(Publishing):
         """Show what this channel answers to most strongly among many pictures: (k, h, w, 3) uint8, strongest first."""
         self._publish("patches", {"key": self.unit.get("name", ""), **patches_message(pictures, captions)})
 
+    def on_look(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
+        """Call `start()` when the reader asks what the channel looks for, and `stop()` when that is taken back."""
+        self._lookers.append((start, stop))
+
+    def show_look(
+        self, unit: Unit, state: str, words: str = "", picture: ArrayLike | None = None, score: float = 0.0
+    ) -> None:
+        """Show a picture that was made for a channel, or offer it; it is seen while that channel is on the card.
+
+        Args:
+            unit: Whose it is.
+            state: "offered", "running", "here", or "wrong".
+            words: How far it is, or what went wrong.
+            picture: (H, W, 3) uint8, also one that is not finished.
+            score: The mean of the channel's map for the finished picture.
+        """
+        if state not in LOOKS:
+            raise ValueError(f"state is one of {', '.join(map(repr, LOOKS))}, not {state!r}")
+        sent = {"key": f"{unit.layer}|{unit.channel}", "state": state, "words": words, "score": float(score)}
+        more = {} if picture is None else {"picture": small_picture(picture)}
+        self._publish("look", {**sent, **more})
+
     def fail(self, part: str, text: str, *, key: str | None = None, method: str | None = None) -> None:
         """Say in the place of a part why there is none, e.g. "not a convolution".
 
@@ -237,9 +267,14 @@ class UnitCard(Publishing):
 
     def clear(self) -> None:
         """Show nothing."""
-        for name in ("unit", "picture", *PARTS, "patches"):
+        for name in ("unit", "picture", *PARTS, "patches", "look"):
             self._publish(name, {})
         self._publish("code", "")
+
+    def _hear(self, content: Mapping[str, Any]) -> None:
+        if content.get("type") == "look":
+            for start, stop in self._lookers:
+                (stop if content.get("stop") else start)()
 
     @t.default("tables")
     def _usual_tables(self) -> dict[str, bytes]:
