@@ -95,6 +95,28 @@ def test_a_layer_is_found_by_its_name_and_a_unit_is_chosen_with_the_mouse(lab: O
     wait_until(lambda: re.search(r"features\.12\.squeeze\S* · channel \d+", card(lab)), what="its card")
 
 
+def test_what_a_channel_looks_for_grows_on_the_card_and_is_given_up_for_another(lab: OpenNotebook):
+    page = lab.page
+    lab.python("browser.layer, browser.channel = 'features.9', 7; browser.wait(60)")
+    wish = page.locator(".cnnviz-wish")
+    wish.get_by_role("button", name="Make a picture of it").click()
+    wait_until(lambda: wish.locator("canvas").count() == 1, 10, "the first frame")
+    frame = "(canvas) => canvas.toDataURL().length + canvas.toDataURL().slice(-64)"
+    first = wish.locator("canvas").evaluate(frame)
+    wait_until(lambda: wish.locator("canvas").evaluate(frame) != first, 10, "another frame")
+    wish.get_by_role("button", name="Stop").click()
+    wait_until(lambda: wish.get_by_role("button", name="Make a picture of it").count() == 1, 2, "the offer again")
+    wish.get_by_role("button", name="Make a picture of it").click()
+    wait_until(lambda: "on this picture" in wish.inner_text(), 60, "the finished picture")
+    lab.python("assert browser.card.look['score'] > 3 * browser.result.mean[7]")  # far more than to the cat
+    lab.python("browser.channel = 8; browser.wait(60)")
+    wait_until(
+        lambda: wish.get_by_role("button", name="Make a picture of it").count() == 1, 5, "another channel's offer"
+    )
+    lab.python("browser.channel = 7; browser.wait(60)")
+    wait_until(lambda: "on this picture" in wish.inner_text(), 5, "the remembered picture")
+
+
 def test_pointing_at_a_value_tells_the_sum_that_made_it(lab: OpenNotebook):
     page = lab.page
     page.locator(WALL).focus()

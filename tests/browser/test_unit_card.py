@@ -1,5 +1,6 @@
 """UnitCard in a real Chromium: what is drawn and said, which parts are shown together, keyboard, clipboard, themes."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -422,6 +423,40 @@ def test_patches_stay_hidden_until_they_are_given_for_this_unit(mount: Mount):
     card.show_unit(activations(), 3)
     view.settle()
     expect(view.find(".cnnviz-patches")).to_be_hidden()
+
+
+def test_what_the_channel_looks_for_is_offered_grows_and_stays(mount: Mount):
+    card, asked = full(), []
+    card.on_look(lambda: asked.append("start"), lambda: asked.append("stop"))
+    view = mount(card)
+    place, button = view.find(".cnnviz-wish"), view.find(".cnnviz-wish button")
+    expect(place).to_be_hidden()
+    unit = Unit("features.6", 2)
+    card.show_look(unit, "offered")
+    view.settle()
+    assert (button.inner_text(), place.locator("canvas").count()) == ("Make a picture of it", 0)
+    button.focus()
+    view.page.keyboard.press("Enter")
+    view.settle()
+    card.show_look(unit, "running", "step 1 of 160", OTHER)
+    view.settle()
+    assert (button.inner_text(), place.get_attribute("aria-busy")) == ("Stop", "true")
+    assert "step 1 of 160" in place.inner_text()
+    button.click()
+    view.settle()
+    assert asked == ["start", "stop"]
+    card.show_look(unit, "here", picture=PICTURE, score=153.0)
+    view.settle()
+    expect(button).to_be_hidden()
+    assert_close(drawn(view, "wish", W, H), PICTURE)
+    mean = card.unit["statistics"]["mean"]
+    assert re.search(rf"mean 153; on this picture .?{abs(mean):.3f}"[:-1], place.inner_text())
+    card.show_unit(activations(), 3)
+    view.settle()
+    expect(place).to_be_hidden()
+    card.show_look(Unit("features.6", 3), "wrong", "step 1 met a value that is not finite")
+    view.settle()
+    assert (button.inner_text(), "not finite" in place.inner_text()) == ("Try again", True)
 
 
 def test_a_card_without_a_unit_says_what_to_do(mount: Mount):
