@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
-import numpy as np
 import traitlets as t
-from PIL import Image
 
-from cnnviz_widgets.data import ImageLike, as_picture, samples
-from cnnviz_widgets.engine import Engine, current_job
-from cnnviz_widgets.methods.synthesis import Recipe
+from cnnviz_widgets.data import ImageLike
+from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.methods.synthesis.goals import Goal
-from cnnviz_widgets.methods.synthesis.presets import preset as preset_of
 from cnnviz_widgets.methods.synthesis.regularizers import Regularizer
 from cnnviz_widgets.methods.synthesis.transforms import Transform
 from cnnviz_widgets.results import Synthesis, Unit
+from cnnviz_widgets.widgets.studio_choice import PARTS, StudioChoice
 from cnnviz_widgets.widgets.studio_code import studio_code
 from cnnviz_widgets.widgets.studio_gallery import StudioGallery
 from cnnviz_widgets.widgets.studio_head import StudioHead
 from cnnviz_widgets.widgets.studio_jobs import StudioJobs
-from cnnviz_widgets.widgets.studio_making import Order, aims_of
 from cnnviz_widgets.widgets.studio_panel import changed_piece, piece_rows, settings_message
 from cnnviz_widgets.widgets.studio_view import StudioView
 
@@ -35,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStudio"]
 
-PARTS = ("regularizers", "transforms", "steps", "rate")  # Of a recipe, each a trait; may change while it runs.
 
-
-class FeatureStudio(ipw.VBox):
+class FeatureStudio(StudioChoice):
     """What a class, a channel or a neuron looks like to the network: a picture that grows before your eyes.
 
     You choose a class or a unit and press Start. The picture appears and changes step by step, beside it the curve of
@@ -81,18 +72,6 @@ class FeatureStudio(ipw.VBox):
         >>> studio.start(); studio.wait(60)
     """
 
-    target: Any = t.Any(None, allow_none=True)
-    preset = t.Unicode("fourier")
-    steps = t.Int(384, min=1)
-    rate = t.Float(0.05)
-    seed = t.Int(0, min=0)
-    n = t.Int(1, min=1)
-    channels = t.Int(1, min=1)
-    diversity = t.Float(0.0, min=0)
-    regularizers: Any = t.Any(())
-    transforms: Any = t.Any(())
-    init: Any = t.Any(None, allow_none=True)
-
     def __init__(
         self,
         engine: Engine,
@@ -113,10 +92,7 @@ class FeatureStudio(ipw.VBox):
         if not isinstance(engine, Engine):
             raise TypeError(f"the first argument is {type(engine).__name__}; wanted an Engine")
         self.engine = engine
-        self._quiet = threading.local()
         self._last: dict[str, Regularizer | Transform] = {}  # pieces by name, as they were when they were on
-        self._init_words = ""
-        self._names = ""
         self.view = StudioView(self._pressed)
         self._gallery = StudioGallery(self.view)
         self._jobs = StudioJobs(engine, self.view, self._gallery.add)
@@ -144,11 +120,6 @@ class FeatureStudio(ipw.VBox):
         return f"FeatureStudio({self.engine.name}: {self._names or 'nothing chosen'}, {self._jobs.phase})"
 
     # --- from Python --------------------------------------------------------------------------------------------------
-
-    @property
-    def recipe(self) -> Recipe:
-        """How pictures are made: the preset with what was changed."""
-        return self._with()
 
     @property
     def status(self) -> dict[str, Any]:
@@ -196,6 +167,7 @@ class FeatureStudio(ipw.VBox):
 
     def reset(self) -> None:
         """Back to the preset as it is: its pieces, steps and rate."""
+        self._last = {}
         with self._quietly():
             self._take_preset()
         self._jobs.change(self.recipe)
@@ -243,53 +215,6 @@ class FeatureStudio(ipw.VBox):
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
-    @t.validate("target")
-    def _known_target(self, proposal: Any) -> Any:
-        value = proposal["value"]
-        value = int(value) if isinstance(value, np.integer) else list(value) if isinstance(value, tuple) else value
-        if value is None:
-            self._names = ""
-            return None
-        goals = value if isinstance(value, list) else [value]
-        if not goals:
-            raise ValueError("no target at all was given; give a class, a unit or a layer")
-
-        def check() -> str:
-            return ", ".join(aim.name for aim in aims_of(self.engine, goals))
-
-        # the names may have to be counted and the layers listed, which is the network's work and so the worker's
-        inside = current_job() is not None
-        self._names = check() if inside else self.engine.worker.submit(check, urgent=True).wait()
-        return value
-
-    @t.validate("preset")
-    def _known_preset(self, proposal: Any) -> str:
-        try:
-            preset_of(proposal["value"])
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
-        return proposal["value"]
-
-    @t.validate(*PARTS)
-    def _possible(self, proposal: Any) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
-        try:
-            return getattr(self._with(**{name: value}), name)
-        except (TypeError, ValueError) as error:
-            raise t.TraitError(str(error)) from None
-
-    @t.validate("init")
-    def _picture(self, proposal: Any) -> Image.Image | None:
-        value = proposal["value"]
-        if value is None:
-            self._init_words = ""
-            return None
-        picture = as_picture(value)
-        name = samples.name_of(picture)
-        path = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else ""
-        self._init_words = path or (f"samples[{name!r}]" if name else "")
-        return picture
-
     @t.observe("target", "preset", "seed", "n", "channels", "diversity", "init", *PARTS)
     def _changed(self, change: Any) -> None:
         name = change["name"]
@@ -299,6 +224,7 @@ class FeatureStudio(ipw.VBox):
             return
         self.view.error = ""  # what was wrong with an earlier choice is no news any more
         if name == "preset":
+            self._last = {}
             with self._quietly():
                 self._take_preset()
         if name in PARTS:
@@ -344,29 +270,6 @@ class FeatureStudio(ipw.VBox):
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    def _take_preset(self) -> None:
-        usual = preset_of(self.preset)
-        self._last = {}
-        for name in PARTS:  # regularisers first: those of another preset may be none for such pictures
-            self.set_trait(name, getattr(usual, name))
-
-    def _with(self, **changes: Any) -> Recipe:
-        now = {name: getattr(self, name) for name in PARTS}
-        return preset_of(self.preset).with_changes(**{**now, **changes})
-
-    def _order(self) -> Order:
-        if self.target is None:
-            raise ValueError("nothing is chosen yet; choose a class or a unit, or set target")
-        goals = self._neighbours() or (self.target if isinstance(self.target, list) else [self.target])
-        return Order(tuple(goals), self.preset, self.n, self.seed, self.diversity, self.init, self._init_words)
-
-    def _neighbours(self) -> list[Unit]:
-        """The channels that are made side by side; none where the target is no unit."""
-        unit = self.target
-        if not isinstance(unit, Unit):
-            return []
-        return [Unit(unit.layer, unit.channel + k, unit.y, unit.x) for k in range(self.channels)]
-
     def _look(self) -> None:
         """What there is to choose from; in the worker."""
         rows = self.engine.layers.in_order()
@@ -388,15 +291,6 @@ class FeatureStudio(ipw.VBox):
         self.view.publish("pieces", piece_rows(recipe, self.preset, self._last))
         if self._jobs.making is None:
             self.view.publish("code", self.code)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Within, in this thread, changes have no consequences: they are the consequence of something."""
-        self._quiet.on = True
-        try:
-            yield
-        finally:
-            self._quiet.on = False
 
 
 _NUMBERS: dict[str, Callable[[Any], Any]] = {

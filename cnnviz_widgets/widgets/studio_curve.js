@@ -21,10 +21,15 @@ export class StudioCurve {
     this.element = make("div", { className: "cnnviz-curve" }, this.name, this.hi, this.lo, this.plot, below);
   }
 
-  /** @param {any} curve {} for none @param {number} total how many steps there will be; 0: those that there are */
-  draw(curve, total) {
+  /**
+   * @param {any} curve {} for none, the best one first
+   * @param {number} total how many steps there will be; 0: those that there are
+   * @param {boolean} ranked whether the first line stands out
+   */
+  draw(curve, total, ranked) {
     const none = !curve?.steps;
     this.element.hidden = none;
+    this.element.classList.toggle("cnnviz-alike", !ranked);
     if (none || (curve === this.drawn && total === this.total)) return;
     [this.drawn, this.total] = [curve, total];
     const bytes = bytesOf(curve.values);

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnviz_widgets.methods.synthesis import PRESETS
 from cnnviz_widgets.results import Synthesis
 from cnnviz_widgets.widgets.studio_messages import result_messages, short_words, thumbnail
 from cnnviz_widgets.widgets.studio_view import StudioView
@@ -29,10 +30,11 @@ class _Kept:
 
     @property
     def how(self) -> str:
-        said = self.result.parameters
-        count = len(self.result.pictures)
-        many = [f"{count} pictures"] if count > 1 else []
-        return ", ".join([str(said["preset"]), *many, f"{said['steps']} steps"])
+        said, count = self.result.parameters, len(self.result.pictures)
+        usual = PRESETS[said["preset"]].to_json()
+        moved = "changes" in said or any(said[part] != usual[part] for part in usual if part != "steps")
+        many = f"{count} × " if count > 1 else ""
+        return f"{many}{said['preset']}{' changed' if moved else ''}, {said['steps']} steps"
 
     def message(self) -> dict[str, Any]:
         """As a thumbnail travels."""

@@ -17,7 +17,7 @@ from cnnviz_widgets.views.predictions import percent
 __all__ = ["curve_message", "frame_message", "result_messages", "result_words", "short_words", "thumbnail"]
 
 POINTS = 400  # Of a curve: about as many as it is wide.
-THUMBNAIL = 112  # Pixels of the longer side.
+THUMBNAIL = 192  # Pixels of the longer side: sharp on a dense screen, too.
 
 
 def frame_message(

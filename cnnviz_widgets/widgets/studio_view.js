@@ -127,7 +127,9 @@ class StudioPage {
     this.back.hidden = !looked.frame;
     this.static.hidden = !this.link.silent;
     this.stage.draw(shown.frame, this.hint(settings, status));
-    this.curve.draw(shown.curve, alive && !looked.frame ? settings.steps : 0);
+    const growing = alive && !looked.frame;
+    const ranked = shown.curve.rows === 1 || (!growing && shown.frame.names?.length === 1); // Then the best comes first.
+    this.curve.draw(shown.curve, growing ? settings.steps : 0, ranked);
     this.report.draw(status, model.get("error"), { problem: this.problem });
     this.report.work.hidden = false;
     this.report.stop.hidden = !alive;

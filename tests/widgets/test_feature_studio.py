@@ -558,12 +558,17 @@ def test_what_is_kept_stays_can_be_seen_again_and_removed(make: Callable[..., Fe
     names = [one["name"] for one in studio.view.kept]
     assert names == ["otter", "red fox"] and all("probability" in one["words"] for one in studio.view.kept)
     press(studio, "look", id=studio.view.kept[0]["id"])
-    assert studio.view.looked["title"].startswith("Kept: otter")
+    assert studio.view.looked["title"] == "Kept: otter (fourier, 5 steps)"
     assert "'otter'" in studio.view.looked["code"]
     press(studio, "remove", id=studio.view.kept[0]["id"])
     assert studio.kept == [second] and studio.view.looked == {}
     with pytest.raises(IndexError, match="there are 1"):
         studio.remove(3)
+    studio.n, studio.transforms = 2, ()
+    studio.start()
+    studio.wait(SOON)
+    studio.keep()
+    assert studio.view.kept[-1]["how"] == "2 × fourier changed, 5 steps"
 
 
 def test_a_picture_can_be_kept_while_it_grows(make: Callable[..., FeatureStudio], engine: Engine):
