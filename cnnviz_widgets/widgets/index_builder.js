@@ -1,8 +1,8 @@
 /** The front end of IndexBuilder: how far an index is, one button to start and one to stop, and what was skipped. */
 
 import { make, put } from "./front/elements.js";
-import { Link } from "./front/link.js";
 import { Report } from "./front/report.js";
+import { viewsOf } from "./front/views.js";
 
 const TRAITS = ["title", "action", "skipped", "skipped_count", "status", "error"];
 const MEANINGS = {
@@ -10,33 +10,6 @@ const MEANINGS = {
   "Go on": "Look at the pictures that are not done",
   "Try again": "Go on with the pictures that are not done",
   "Bring up to date": "Look at pictures that are new or have changed",
-};
-
-/** One of these for every model: anywidget calls the default export once for each. */
-export default () => {
-  /** @type {Set<BuilderView>} */ const views = new Set();
-  let link = null;
-  return {
-    initialize({ model }) {
-      const changed = (trait) => views.forEach((view) => view.changed(trait));
-      const handlers = TRAITS.map((trait) => [`change:${trait}`, () => changed(trait)]);
-      for (const [event, handler] of handlers) model.on(event, handler);
-      link = new Link(model, () => changed("silent"));
-      link.say({ type: "hello" });
-      return () => {
-        link.close();
-        for (const [event, handler] of handlers) model.off(event, handler);
-      };
-    },
-    render({ model, el }) {
-      const view = new BuilderView(model, el, link);
-      views.add(view);
-      return () => {
-        views.delete(view);
-        view.destroy();
-      };
-    },
-  };
 };
 
 class BuilderView {
@@ -128,3 +101,5 @@ class BuilderView {
     this.list.replaceChildren(...lines);
   }
 }
+
+export default viewsOf(TRAITS, BuilderView);

@@ -3,8 +3,8 @@
 import { CodeBox } from "./front/copying.js";
 import { keepKeys, make, put } from "./front/elements.js";
 import { receiveFiles } from "./front/files.js";
-import { Link } from "./front/link.js";
 import { Report } from "./front/report.js";
+import { viewsOf } from "./front/views.js";
 import { StudioCurve } from "./studio_curve.js";
 import { StudioGallery } from "./studio_gallery.js";
 import { StudioPanel } from "./studio_panel.js";
@@ -16,33 +16,6 @@ const MAIN = {
   paused: { words: "Resume", type: "resume", title: "Go on where it was paused" },
 };
 const START = { words: "Start", type: "start", title: "Make a picture, step by step" };
-
-/** One of these for every model: anywidget calls the default export once for each. */
-export default () => {
-  /** @type {Set<StudioPage>} */ const views = new Set();
-  let link = null;
-  return {
-    initialize({ model }) {
-      const changed = (trait) => views.forEach((view) => view.changed(trait));
-      const handlers = TRAITS.map((trait) => [`change:${trait}`, () => changed(trait)]);
-      for (const [event, handler] of handlers) model.on(event, handler);
-      link = new Link(model, () => changed("silent"));
-      link.say({ type: "hello" });
-      return () => {
-        link.close();
-        for (const [event, handler] of handlers) model.off(event, handler);
-      };
-    },
-    render({ model, el }) {
-      const view = new StudioPage(model, el, link);
-      views.add(view);
-      return () => {
-        views.delete(view);
-        view.destroy();
-      };
-    },
-  };
-};
 
 class StudioPage {
   constructor(model, el, link) {
@@ -188,3 +161,5 @@ class StudioPage {
     this.draw();
   }
 }
+
+export default viewsOf(TRAITS, StudioPage);
