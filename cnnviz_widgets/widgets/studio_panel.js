@@ -107,11 +107,15 @@ export class StudioPanel {
   }
 }
 
+const ANSWER = 3000; // Milliseconds after which a tick that the kernel did not take is as it was.
+
 /** One piece: a tick, its name, its numbers as sliders, and, where the preset has it and it is off, what it is for. */
 class PieceRow {
   constructor(piece, say) {
     this.say = say;
     this.name = piece.name;
+    this.piece = piece;
+    this.waiting = 0;
     this.tick = make("input", { type: "checkbox" });
     this.tick.addEventListener("change", () => this.tell());
     const label = make("label", {}, this.tick, make("span", { textContent: piece.title }));
@@ -128,15 +132,29 @@ class PieceRow {
   }
 
   close() {
+    clearTimeout(this.waiting);
     for (const dial of this.dials) dial.close();
   }
 
+  /** Frames come meanwhile, with the pieces as they were: until the kernel has answered, the tick is the reader's. */
   tell() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.answered(), ANSWER);
     const values = Object.fromEntries(this.dials.map((dial) => [dial.said.name, dial.value]));
     this.say({ type: "piece", name: this.name, on: this.tick.checked, values });
   }
 
-  draw({ on, missing, dials }) {
+  answered() {
+    clearTimeout(this.waiting);
+    this.waiting = 0;
+    this.draw(this.piece);
+  }
+
+  draw(piece) {
+    this.piece = piece;
+    const { missing, dials } = piece;
+    if (this.waiting && piece.on === this.tick.checked) return this.answered();
+    const on = this.waiting ? this.tick.checked : piece.on;
     this.tick.checked = on;
     this.element.classList.toggle("cnnviz-off", !on);
     this.dials.forEach((dial, i) => {

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator
 
 from tests.browser.harness import contrast, wait_until
-from tests.browser.jupyter import JupyterServer, OpenNotebook
+from tests.browser.jupyter import PANEL, JupyterServer, OpenNotebook
 
 pytestmark = pytest.mark.browser
 
@@ -135,6 +135,20 @@ def test_a_slider_and_a_tick_take_effect_while_it_runs(shown: StudioPage):
     before = shown.step()
     shown.until_step(before + 3)  # it was not begun anew
     assert "def change(ascent)" in shown.root.locator(".cnnviz-code pre").text_content()
+
+
+def test_a_tick_stays_as_it_was_put_until_a_busy_kernel_answers(shown: StudioPage):
+    shown.notebook.python("import time; studio.steps = 5000")
+    shown.button("Start").click()
+    shown.until_step(3)
+    kernel = f"{PANEL}.sessionContext.session.kernel"
+    shown.page.evaluate(f"() => {{ {kernel}.requestExecute({{ code: 'time.sleep(1.5)' }}); }}")
+    shown.tick("Total variation").uncheck()
+    for _ in range(10):  # frames come on meanwhile
+        assert not shown.tick("Total variation").is_checked()
+        shown.page.wait_for_timeout(100)
+    shown.notebook.until_python("len(studio._jobs.making._ascent.recipe.regularizers) == 1")
+    assert not shown.tick("Total variation").is_checked()
 
 
 def test_paused_the_network_is_free_and_resumed_it_goes_on(shown: StudioPage):
