@@ -37,7 +37,6 @@ class Ahead:
         """Read for the network of `engine`, which the crew runs."""
         self._gallery, self._preprocessing, self._pixels = gallery, engine.preprocessing, settings.pixels
         self._size = max(2, AHEAD * crew.size * settings.batch // CHUNK)
-        self._readers = _Readers(crew, engine.device.type == "cpu", self._size)
         self._coming = (
             (len(shard), tuple(enumerate(shard))[start : start + CHUNK])
             for shard in shards
@@ -45,6 +44,7 @@ class Ahead:
         )
         # so that the network soon has something to do: the first ones, and then two for each that is taken
         self._room = max(2, crew.size * settings.batch // CHUNK)
+        self._readers = _Readers(crew, engine.device.type == "cpu", self._room)
         self._waiting: deque[tuple[int, Future[list[Reading]]]] = deque()
         self._over = False
 

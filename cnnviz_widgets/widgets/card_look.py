@@ -50,7 +50,9 @@ class CardLook:
 
     def stop(self) -> None:
         """Give it up; also when something else is wanted, which would have to wait for it."""
-        self._desk.stop(CONCERN)
+        if self._unit is not None and self._desk.busy(CONCERN):
+            self._desk.stop(CONCERN)
+            self._card.show_look(self._unit, "offered")  # which work that was never begun cannot say
 
     def _make(self, unit: Unit) -> None:
         due = Every(OFTEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,6 +109,19 @@ def test_it_is_given_up_within_half_a_second(
     browser.wait(30)
     unit = browser.unit
     assert unit is not None and browser.card.look["key"] == f"{unit.layer}|{unit.channel}"
+    assert browser.card.look["state"] == "offered"
+
+
+def test_it_is_given_up_before_its_turn_came(browser: LayerBrowser) -> None:
+    busy = threading.Event()
+    other = browser.engine.worker.submit(busy.wait)
+    _ask(browser)
+    assert (browser.card.look["state"], browser.card.look["words"]) == ("running", "waiting for other work")
+    _ask(browser, stop=True)
+    assert browser.card.look["state"] == "offered"
+    busy.set()
+    other.wait(10)
+    browser.wait(30)
     assert browser.card.look["state"] == "offered"
 
 

@@ -376,7 +376,7 @@ def test_compute_computes_a_whole_map_again(slider: OcclusionSlider, watch: Watc
     before = whole(slider).scores
     watch.forget()
     slider.compute()
-    np.testing.assert_array_equal(whole(slider).scores, before)
+    np.testing.assert_allclose(whole(slider).scores, before, atol=1e-6)  # sums over threads may be ordered differently
     assert watch.maps == 1
 
 

@@ -87,10 +87,9 @@ def dream(
     whole = (max(1, round(photo.height * scale)), max(1, round(photo.width * scale)))
     sizes = [tuple(max(1, round(side / ratio**n)) for side in whole) for n in reversed(range(count))]
     sizes = [one for one in sizes if min(one) >= LEAST] or [whole]
-    if parametrization == "pixel":
-        recipe = Recipe("pixel", (), (Jitter(16),), each, rate or 2.0, "normalized", True, MORDVINTSEV)
-    else:
-        recipe = Recipe(parametrization, (), (Jitter(16),), each, rate or 0.02, "adam", True, MORDVINTSEV)
+    ascent, usual = ("normalized", 2.0) if parametrization == "pixel" else ("adam", 0.02)
+    rate = usual if rate is None else rate
+    recipe = Recipe(parametrization, (), (Jitter(16),), each, rate, ascent, True, MORDVINTSEV)
     full = levels_of(engine, photo, whole)
     trace: list[np.ndarray] = []
     detail: Tensor | None = None

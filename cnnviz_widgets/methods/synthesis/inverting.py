@@ -79,17 +79,16 @@ def invert(
         raise ValueError(f"layer {layer!r} answers to this picture with zeros alone; nothing is left of it to invert")
     aim = _Likeness(layer, wanted)
     pieces = FIRST if regularizers is None else tuple(regularizers)
-    rate = rate or (0.15 if parametrization == "fourier" else 3.0)
+    rate = (0.15 if parametrization == "fourier" else 3.0) if rate is None else rate
     recipe = Recipe(parametrization, pieces, (), whole_number("steps", steps, 1), rate, "adam", False, MAHENDRAN)
     size = (x.shape[-2], x.shape[-1])
     run = Ascent(engine, [aim], recipe, seed=whole_number("seed", seed, 0), size=size, frame=size)
 
     def ease(run: Ascent) -> None:
         left = 1 - run.done / recipe.steps
-        given = regularizers is not None
+        fading = tuple(replace(one, weight=one.weight * left**2) for one in FIRST)
         run.recipe = recipe.with_changes(
-            rate=recipe.rate * (LAST + (1 - LAST) * left),
-            regularizers=pieces if given else tuple(replace(one, weight=one.weight * left**2) for one in FIRST),
+            rate=recipe.rate * (LAST + (1 - LAST) * left), regularizers=fading if regularizers is None else None
         )
         if watch is not None:
             watch(run)

@@ -178,6 +178,8 @@ def test_watching_sees_the_picture_after_every_step(engine: Engine) -> None:
         (lambda e: dream(e, samples["cat"], "cat"), ValueError, "'cat' is a class; a dream is of a layer"),
         (lambda e: dream(e, samples["cat"], Unit("3", 0, 1, 1)), ValueError, "leave y and x out"),
         (lambda e: dream(e, samples["cat"], "3", ratio=1), ValueError, "ratio=1; wanted a number above 1"),
+        (lambda e: dream(e, samples["cat"], "3", rate=0), ValueError, "rate=0; wanted a number above 0"),
+        (lambda e: invert(e, samples["cat"], "3", rate=0), ValueError, "rate=0; wanted a number above 0"),
     ],
 )
 def test_what_cannot_be_is_refused_with_words_that_help(engine: Engine, call: Any, error: type, words: str) -> None:
