@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,7 +72,7 @@ class Ascent:
         self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
         layers += tuple(name for textures in self._textures for name in textures)
         self._climber = Climber(engine, layers, x, classes=classes)
-        self._moments: tuple[Tensor, Tensor] | None = None
+        self._steps: torch.optim.Adam | None = None
         self.trace: list[NDArray[np.float32]] = []
         self._best: tuple[Tensor, Tensor] | None = None
 
@@ -122,7 +121,10 @@ class Ascent:
             )
         self._keep(leaf.detach(), reached)
         with torch.no_grad():
-            leaf += self._way(gradient)
+            if self.recipe.ascent == "adam":
+                self._adam(gradient)
+            else:
+                leaf += self._way(gradient)
             for piece in self.recipe.regularizers:
                 if isinstance(piece, Rule):
                     leaf.copy_(piece(leaf, gradient, self.done))
@@ -161,22 +163,23 @@ class Ascent:
                 best[row].copy_(now[row])
 
     def _way(self, gradient: Tensor) -> Tensor:
-        """How far the leaf goes."""
+        """How far the leaf goes, "plain" or "normalized"."""
         rate, how = self.recipe.rate, self.recipe.ascent
         if how == "plain":
             return rate * gradient
-        if how == "normalized":
-            size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
-            return rate * gradient / size.clamp(min=torch.finfo(gradient.dtype).tiny)
-        if self._moments is None:
-            self._moments = (torch.zeros_like(gradient), torch.zeros_like(gradient))
-        first, second = self._moments
-        first.lerp_(gradient, 1 - BETAS[0])
-        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # both are biased towards zero; as numbers, which cost no pass over the picture
-        biased, biased_root = 1 - BETAS[0] ** self.done, math.sqrt(1 - BETAS[1] ** self.done)
-        root = second.sqrt().add_(EPSILON * biased_root)
-        return first.div(root).mul_(rate * biased_root / biased)
+        size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
+        return rate * gradient / size.clamp(min=torch.finfo(gradient.dtype).tiny)
+
+    def _adam(self, gradient: Tensor) -> None:
+        """A step of Adam, by torch's own, which passes over the picture once."""
+        leaf = self._canvas.leaf
+        if self._steps is None:
+            fused = leaf.device.type != "mps" and leaf.dtype in (torch.float32, torch.float64)
+            self._steps = torch.optim.Adam([leaf], maximize=True, fused=fused)
+        self._steps.param_groups[0]["lr"] = self.recipe.rate
+        leaf.grad = gradient
+        self._steps.step()
+        leaf.grad = None
 
     def _alike(self, run: Run) -> Tensor:
         total = torch.zeros((), device=self._canvas.leaf.device, dtype=self._canvas.leaf.dtype)
@@ -185,10 +188,6 @@ class Ascent:
             for name, axes in textures.items():
                 total = total + alike(part.outputs[name].permute(*axes))
         return total
-
-
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
 
 
 def alike(maps: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.methods.synthesis.regularizers import HALF
@@ -47,18 +48,12 @@ class Colours:
             self._slopes = self._slopes.sum(1, keepdim=True)
         mean = -torch.linalg.lstsq(self._slopes, self._zero[:, None]).solution[:, 0]
         self.mean = mean.to(device, dtype).view(-1, 1, 1)
-        self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1, 1)
-        # where each number comes from one colour, in the order RGB or BGR, a multiplication is faster than a matrix
-        self._turned = not self._slopes.diagonal().all()
-        rows = self._slopes.flip(1) if self._turned else self._slopes
-        own = rows.diagonal()
-        self._factors = own.view(-1, 1, 1) if torch.equal(rows, torch.diag(own)) else None
+        self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1)
 
     def inputs(self, levels: Tensor) -> Tensor:
         """The network's input (N, C, H, W)."""
-        if self._factors is not None:
-            return torch.addcmul(self._zero, levels.flip(1) if self._turned else levels, self._factors)
-        return _mixed(self._slopes, levels) + self._zero
+        weights = self._slopes.expand(len(levels), -1, -1)
+        return torch.baddbmm(self._zero, weights, levels.flatten(2)).unflatten(2, levels.shape[2:])
 
 
 class Canvas:
@@ -100,26 +95,54 @@ class Waves(Canvas):
         self._size = (start.shape[-2], start.shape[-1])
         lengths = wave_lengths(self._size)
         # each wave by its length, so that what comes out has the spectrum of photos; their sum has a spread near one
-        self._weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
+        weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
+        self._weights = weights[..., None].expand(*weights.shape, 2).contiguous()  # of real and imaginary part
         mixing = torch.tensor(COLOURS, dtype=torch.float64)
         mixing = mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)
         self._mixing, inverse = mixing.to(start), torch.linalg.inv(mixing)  # not every device has double precision
         bright = ((start / 255).clamp(0.02, 0.98)).logit()
         self._most = _spread(bright).clamp(min=CONTRAST)
         unmixed = _mixed(inverse.to(start), bright)
-        spectrum = torch.fft.rfft2(unmixed, norm="ortho") / self._weights
-        self.leaf = torch.view_as_real(spectrum).contiguous().requires_grad_()
+        spectrum = torch.fft.rfft2(unmixed, norm="ortho")
+        self.leaf = (torch.view_as_real(spectrum) / self._weights).requires_grad_()
 
     def levels(self) -> Tensor:
         """See `Canvas`."""
-        spectrum = torch.view_as_complex(self.leaf) * self._weights
-        waves = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
-        mixed = _mixed(self._mixing, waves)
-        with torch.no_grad():
-            much = bool((_spread(mixed) > self._most).any())
-        if much:
-            mixed = mixed * (self._most / torch.maximum(_spread(mixed), self._most))
-        return 255 * torch.sigmoid(mixed)
+        return _Shown.apply(self.leaf, self._weights, self._mixing, self._most, self._size)
+
+
+class _Shown(torch.autograd.Function):
+    """Waves as levels. A step's own way there and back would cost a third of the network's, most of it for new memory;
+    so it is written out, in place wherever it can be."""
+
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor, weights: Tensor, mixing: Tensor, most: Tensor, size: tuple[int, int]) -> Tensor:
+        spectrum = torch.view_as_complex(leaf * weights)
+        bright = _mixed(mixing, torch.fft.irfft2(spectrum, s=size, norm="ortho"))
+        spread = _spread(bright)
+        ctx.shares = (most / spread.clamp(min=torch.finfo(spread.dtype).tiny)).clamp(max=1)
+        ctx.much = (spread > most).flatten().nonzero().flatten().tolist()
+        ctx.before = [bright[row].clone() for row in ctx.much]  # they lose contrast, by way of all their pixels
+        if ctx.much:
+            bright.mul_(ctx.shares)
+        levels = bright.sigmoid_().mul_(255)
+        ctx.save_for_backward(levels, weights, mixing)
+        return levels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        levels, weights, mixing = ctx.saved_tensors
+        slope = (255 - levels).mul_(levels).mul_(grad_outputs[0]).mul_(1 / 255)
+        if ctx.much:
+            slope.mul_(ctx.shares)
+        for row, before in zip(ctx.much, ctx.before, strict=True):
+            off = before - before.mean()
+            slope[row] -= off * ((slope[row] * before).sum() / off.square().sum())
+        spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(mixing.T, slope), norm="ortho")).mul_(weights)
+        # half of all waves are not in the leaf, being mirror images of those that are
+        spectrum[..., 1 : (levels.shape[-1] + 1) // 2, :].mul_(2)
+        return spectrum, None, None, None, None
 
 
 PROBE = 32
@@ -137,7 +160,8 @@ def _mixed(weights: Tensor, pictures: Tensor) -> Tensor:
 def _spread(pictures: Tensor) -> Tensor:
     """The standard deviation (N, 1, 1, 1) of each picture."""
     flat = pictures.flatten(1)
-    return (flat.square().mean(1) - flat.mean(1).square()).clamp(min=0).sqrt().view(-1, 1, 1, 1)
+    squares = torch.linalg.vector_norm(flat, dim=1).square() / flat.shape[1]
+    return (squares - flat.mean(1).square()).clamp(min=0).sqrt().view(-1, 1, 1, 1)
 
 
 def noise_about(middle: Tensor, generators: Sequence[torch.Generator], parametrization: Parametrization) -> Tensor:

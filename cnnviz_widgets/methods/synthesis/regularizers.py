@@ -205,22 +205,28 @@ def _steps(u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _SquaredSteps(torch.autograd.Function):
-    """Σ (Δx² + Δy²) of each picture; torch's own way back from slices is three times as long."""
+    """Σ (Δx² + Δy²) of each picture u, which is half of u times its own slope. Torch's own way back from slices takes
+    new memory for each, and three times as long."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor) -> Tensor:
-        down, right = _steps(u)
-        ctx.save_for_backward(down, right)
-        return down.square().flatten(1).sum(1) + right.square().flatten(1).sum(1)
+        steps = torch.full_like(u[0, 0], 4.0)  # in which a pixel takes part: those of the last row and column in fewer
+        steps[0, :], steps[:, 0] = 3, 3
+        steps[-1, :], steps[:, -1] = 1, 1
+        steps[0, 0], steps[-1, -1] = 2, 0
+        slope, here = u * steps, u[..., :-1, :-1]
+        slope[..., :-1, :-1] -= u[..., 1:, :-1]
+        slope[..., :-1, :-1] -= u[..., :-1, 1:]
+        slope[..., 1:, :-1] -= here
+        slope[..., :-1, 1:] -= here
+        ctx.save_for_backward(slope)
+        return torch.stack([torch.dot(*pair) for pair in zip(u.flatten(1), slope.flatten(1), strict=True)])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:  # type: ignore[override]
-        down, right = ctx.saved_tensors
-        found = F.pad(down + right, (0, 1, 0, 1)).neg_()
-        found[..., 1:, :-1] += down
-        found[..., :-1, 1:] += right
-        return found.mul_(2 * grad_outputs[0].view(-1, *[1] * (found.ndim - 1)))
+        (slope,) = ctx.saved_tensors
+        return slope * (2 * grad_outputs[0].view(-1, *[1] * (slope.ndim - 1)))
 
 
 HALF = 128.0  # half of what levels reach
