@@ -387,8 +387,8 @@ def test_what_was_followed_can_be_left(make: Callable[..., FeatureStudio], engin
 
 
 def test_a_preset_brings_its_pieces_and_what_was_changed_is_reset(make: Callable[..., FeatureStudio]):
-    studio = make("otter", preset="yosinski_1", rate=2.0)
-    assert studio.recipe == PRESETS["yosinski_1"].with_changes(rate=2.0)
+    studio = make("otter", preset="yosinski_1", rate=3.0)
+    assert studio.recipe == PRESETS["yosinski_1"].with_changes(rate=3.0)
     assert studio.view.settings["changed"]
     press(studio, "reset")
     assert studio.recipe == PRESETS["yosinski_1"] and not studio.view.settings["changed"]
