@@ -10,7 +10,9 @@ Rules, for a rectifier f with input x and incoming gradient g:
 - ``"gradient"``: f'(x) g, the plain gradient (Simonyan, Vedaldi & Zisserman 2013);
 - ``"deconvnet"``: max(g, 0), whatever the forward pass was (Zeiler & Fergus 2013);
 - ``"guided"``: f'(x) max(g, 0) where x > 0, else 0 (Springenberg, Dosovitskiy, Brox & Riedmiller 2014); for smooth
-  rectifiers (SiLU, GELU …) f' is their own derivative.
+  rectifiers (SiLU, GELU …) f' is their own derivative;
+- ``"redirected"``: f'(x) g, but max(g, 0) where that is zero, at the rectifiers nearest to the score alone (after Olah,
+  Mordvintsev & Schubert 2017). It explains nothing; it is the way out for a picture to which a unit is silent.
 
 Max-pooling in ``unpool="switches"`` is Zeiler's unpooling: each value goes back to where the maximum was, and where
 windows overlap the later window **overwrites**. ``"gradient"`` **sums** instead. Both agree when windows do not
@@ -27,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-Rule = Literal["gradient", "deconvnet", "guided"]
+Rule = Literal["gradient", "deconvnet", "guided", "redirected"]
 Unpool = Literal["gradient", "switches"]
 
-RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided")
+RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided", "redirected")
 UNPOOLS: tuple[Unpool, ...] = ("gradient", "switches")
 
 _RECTIFIERS = (
@@ -94,7 +96,7 @@ def backward(
     if rule != "gradient" or unpool != "gradient":
         nodes = _between(scores.grad_fn, wanted)
         if rule != "gradient":
-            _apply_rule(nodes, rule)
+            _apply_rule(nodes, rule, scores.grad_fn)
         if unpool == "switches":
             _apply_switches(nodes)
     found = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
@@ -107,7 +109,7 @@ def rectifiers(scores: Tensor) -> Counter[str]:
     return Counter(_kind(node).removesuffix("Backward") for node in nodes if _kind(node) in _RECTIFIERS)
 
 
-def _apply_rule(nodes: Sequence[Node], rule: Rule) -> None:
+def _apply_rule(nodes: Sequence[Node], rule: Rule, root: Node) -> None:
     found = [node for node in nodes if _kind(node) in _RECTIFIERS]
     doubtful = _doubts(nodes)
     if doubtful:
@@ -120,9 +122,13 @@ def _apply_rule(nodes: Sequence[Node], rule: Rule) -> None:
             f"the rule {rule!r} changes how rectifiers (ReLU, ReLU6, SiLU, GELU …) pass the gradient on, and this "
             "network has none on the way to this score; use the plain gradient (saliency)"
         )
+    if rule == "redirected":
+        found = _uppermost(root)
     for node in found:
         if rule == "deconvnet":
             node.register_hook(_deconvnet)
+        elif rule == "redirected":
+            node.register_hook(_redirected)
         else:
             node.register_prehook(_positive)
             if _kind(node) != "ReluBackward":  # its own is off where x <= 0 already
@@ -136,6 +142,12 @@ def _positive(incoming: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def _deconvnet(outgoing: tuple[Tensor | None, ...], incoming: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
     return (incoming[0].clamp(min=0), *outgoing[1:])
+
+
+def _redirected(outgoing: tuple[Tensor | None, ...], incoming: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    if outgoing[0] is None:
+        return outgoing
+    return (torch.where((outgoing[0] == 0) & (incoming[0] > 0), incoming[0], outgoing[0]), *outgoing[1:])
 
 
 def _masked_by(signal: Tensor) -> Callable[..., tuple[Tensor | None, ...]]:
@@ -186,6 +198,20 @@ def _nodes(root: Node) -> list[Node]:
                 seen.add(child)
                 stack.append(child)
     return list(seen)
+
+
+def _uppermost(root: Node) -> list[Node]:
+    """The rectifiers that lie behind no other one, seen from `root`."""
+    found, seen, stack = [], {root}, [root]
+    while stack:
+        node = stack.pop()
+        if _kind(node) in _RECTIFIERS:
+            found.append(node)
+            continue
+        below = [child for child, _ in node.next_functions if child is not None and child not in seen]
+        seen.update(below)
+        stack += below
+    return found
 
 
 def _between(root: Node, wanted: Sequence[Tensor]) -> list[Node]:

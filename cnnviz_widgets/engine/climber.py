@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnviz_widgets.engine import device as devices
+from cnnviz_widgets.engine.backward import Rule, backward
 from cnnviz_widgets.engine.capture import Run, calls_of, first_tensor, scores_of, with_first
 from cnnviz_widgets.engine.jobs import checkpoint
 from cnnviz_widgets.engine.layout import Lasting
@@ -50,7 +51,11 @@ class Climber:
         self._left = 0
 
     def gradients(
-        self, make: Callable[[], Tensor], value: Callable[[Run], Tensor], wanted: Sequence[Tensor]
+        self,
+        make: Callable[[], Tensor],
+        value: Callable[[Run], Tensor],
+        wanted: Sequence[Tensor],
+        rule: Rule = "gradient",
     ) -> list[Tensor]:
         """The gradient of a value (a scalar) at the tensors that are `wanted`; zeros where it does not depend on one.
 
@@ -60,6 +65,10 @@ class Climber:
             make: makes the inputs (N, C, H, W) from those tensors; it may be called a second time, to the same result.
             value: what is climbed, of a run that holds the layers and, where asked for, the class scores.
             wanted: tensors that require a gradient.
+            rule: how the network's rectifiers pass it on, see `engine.backward`.
+
+        Raises:
+            NoRuleError: the rule cannot be right on this network.
         """
         checkpoint()
         if self._state is None or self._state != self._engine.state:
@@ -69,7 +78,11 @@ class Climber:
             climbed = value(self._run(net, x))
             if not climbed.requires_grad:  # a score that no input changes
                 return [torch.zeros_like(one) for one in wanted]
-            found = torch.autograd.grad(climbed, wanted, allow_unused=True)
+            if rule == "gradient":
+                found = torch.autograd.grad(climbed, wanted, allow_unused=True)
+            else:  # what makes the inputs has its own way back
+                (inside,) = backward(climbed, [x], rule)
+                found = torch.autograd.grad(x, wanted, inside, allow_unused=True)
             return [
                 torch.zeros_like(one) if gradient is None else gradient
                 for one, gradient in zip(wanted, found, strict=True)

@@ -127,6 +127,14 @@ def test_a_deconvnet_passes_what_is_positive_wherever_the_relu_was_off() -> None
     assert backward(scores, [x], "deconvnet")[0].tolist() == [[2, 0, 5, 0, 11]]  # type: ignore[union-attr]
 
 
+def test_a_redirected_gradient_wakes_what_is_silent_at_the_nearest_rectifiers_alone() -> None:
+    x = torch.tensor([[3.0, -1.0, 6.0]], requires_grad=True)  # on, off, on
+    (up,) = backward((2 * x.relu() - 10).relu().sum(1), [x], "redirected")  # of which only the third is on
+    (down,) = backward(-(2 * x.relu() - 10).relu().sum(1), [x], "redirected")
+    assert up is not None and down is not None
+    assert up.tolist() == [[2, 0, 2]] and down.tolist() == [[0, 0, -2]]
+
+
 @pytest.mark.parametrize("name", ["ReLU", "ReLU6", "LeakyReLU", "SiLU", "GELU"])
 def test_guided_equals_the_gradient_where_everything_is_positive(name: str) -> None:
     module = network(RECTIFIERS[name]())

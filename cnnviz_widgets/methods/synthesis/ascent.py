@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cnnviz_widgets.engine import Climber, Engine, Run
+from cnnviz_widgets.engine import Climber, Engine, NoRuleError, Run
 from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about
 from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, union
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
@@ -98,13 +98,13 @@ class Ascent:
             return self._colours.inputs(look(levels[0], views, self._frame))
 
         def value(run: Run) -> Tensor:
-            parts = [of_rows(run, slice(start, start + self._n)) for start in range(0, len(views), self._n)]
-            values[:] = [torch.cat([aim(part) for aim, part in zip(self._aims, parts, strict=True)])]
+            values[:] = [self._values(run)]
             total = values[0].sum()
             for piece in rivals:
-                for aim, part in zip(self._aims, parts, strict=True):
+                for number, aim in enumerate(self._aims):
                     if aim.sought is not None:
-                        total = total - piece(part.scores, aim.sought).sum()
+                        rows = slice(number * self._n, number * self._n + self._n)
+                        total = total - piece(run.scores[rows], aim.sought).sum()
             for piece in penalties:
                 total = total - piece(levels[0] - self._colours.mean).sum()
             if self._diversity and self._n > 1:
@@ -120,6 +120,9 @@ class Ascent:
                 f"{self.recipe.rate:g}), or look for NaN in engine.capture of the network's layers"
             )
         self._keep(leaf.detach(), reached)
+        silent = (reached == 0).nonzero().flatten()
+        if len(silent):
+            gradient = gradient + self._waking(make, silent)
         with torch.no_grad():
             if self.recipe.ascent == "adam":
                 self._adam(gradient)
@@ -152,6 +155,23 @@ class Ascent:
         pixels = levels.cpu().double().numpy()
         whole = np.rint(pixels).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(np.moveaxis(whole, 1, -1), (len(whole), *whole.shape[2:], 3)))
+
+    def _waking(self, make: Callable[[], Tensor], silent: Tensor) -> Tensor:
+        """Where to go from where a rectifier is silent at every place, so that the gradient is zero: as if it passed on
+        what would wake it."""
+
+        def value(run: Run) -> Tensor:
+            return self._values(run)[silent].sum()
+
+        try:
+            return self._climber.gradients(make, value, [self._canvas.leaf], "redirected")[0]
+        except NoRuleError:
+            return torch.zeros_like(self._canvas.leaf)
+
+    def _values(self, run: Run) -> Tensor:
+        """What is climbed, of each picture."""
+        parts = [of_rows(run, slice(start, start + self._n)) for start in range(0, len(self._random), self._n)]
+        return torch.cat([aim(part) for aim, part in zip(self._aims, parts, strict=True)])
 
     def _keep(self, leaf: Tensor, values: Tensor) -> None:
         self.trace.append(values.float().cpu().numpy())

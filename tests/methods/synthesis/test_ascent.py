@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnnviz_widgets import Engine, Unit
 from cnnviz_widgets.methods.synthesis.ascent import Ascent, alike
-from cnnviz_widgets.methods.synthesis.canvas import Colours, Pixels, Waves
+from cnnviz_widgets.methods.synthesis.canvas import Colours, Parametrization, Pixels, Waves
 from cnnviz_widgets.methods.synthesis.goals import Goal, aim_of
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from cnnviz_widgets.methods.synthesis.regularizers import L2, Blur, ClipContribution, ClipNorm, Decay, TotalVariation
@@ -165,6 +165,24 @@ def test_a_picture_is_the_same_whatever_others_are_made_with_it() -> None:
         together.step()
         alone.step()
     np.testing.assert_allclose(together._canvas.leaf.detach()[2], alone._canvas.leaf.detach()[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("parametrization", "rate"), [("pixel", 8.0), ("fourier", 0.5)])
+def test_a_channel_that_is_silent_everywhere_is_woken_and_its_neighbours_in_the_batch_do_not_mind(
+    parametrization: Parametrization, rate: float
+) -> None:
+    net = plain()
+    with torch.no_grad():
+        net[3].bias[2] = -0.5  # no noise reaches over it, and behind the rectifier no gradient says how to
+    engine = _engine(net)
+    recipe = Recipe(parametrization, (TotalVariation(1e-6),), (Jitter(2),), 12, rate, "adam")
+    aims = [aim_of(engine, Unit("4", channel), _like(engine)) for channel in (2, 5)]
+    both, other = Ascent(engine, aims, recipe), Ascent(engine, aims[1:], recipe)
+    for run in (both, other):
+        for _ in range(recipe.steps):
+            run.step()
+    assert both.trace[0][0] == 0 and both.trace[-1][0] > 0
+    np.testing.assert_allclose([values[1] for values in both.trace], [values[0] for values in other.trace], rtol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [Pixels, Waves])
