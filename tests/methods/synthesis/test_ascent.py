@@ -173,7 +173,7 @@ def test_a_channel_that_is_silent_everywhere_is_woken_and_its_neighbours_in_the_
 ) -> None:
     net = plain()
     with torch.no_grad():
-        net.get_parameter("3.bias")[2] = -0.4  # no noise reaches over it, and behind the rectifier no gradient says how to
+        net.get_parameter("3.bias")[2] = -0.4  # no noise reaches over it, and no gradient says how to
     engine = _engine(net)
     recipe = Recipe(parametrization, (TotalVariation(1e-9),), (Jitter(2),), 12, rate, "adam")
     aims = [aim_of(engine, Unit("4", channel), _like(engine)) for channel in (2, 5)]
