@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -31,8 +32,9 @@ from torch import Tensor, nn
 from cnnviz_widgets.data import ImageLike, samples
 from cnnviz_widgets.engine import Engine, NoRuleError
 from cnnviz_widgets.methods import backprop, cam
+from cnnviz_widgets.methods.synthesis import dream, invert, maximize
 from cnnviz_widgets.models import Preprocessing
-from cnnviz_widgets.results import Heatmap
+from cnnviz_widgets.results import Heatmap, Synthesis
 
 METHODS: tuple[str, ...] = (
     "saliency",
@@ -48,6 +50,7 @@ METHODS: tuple[str, ...] = (
     "score_cam",
     "guided_grad_cam",
 )
+PICTURES: tuple[str, ...] = ("maximize", "dream", "invert")
 _RANDOM = (
     "kaiming_uniform_",
     "kaiming_normal_",
@@ -120,7 +123,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=known, metavar="NAME", help="by default all of torchvision's")
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS, metavar="NAME", help="by default all")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=METHODS,
+        choices=(*METHODS, *PICTURES),
+        metavar="NAME",
+        help="by default all that give maps",
+    )
     parser.add_argument(
         "--size", type=int, help="side of the input in pixels; by default what its weights were made for"
     )
@@ -194,6 +204,11 @@ def calls(engine: Engine, picture: ImageLike, samples: int, steps: int, maps: in
     fit = [row for row in rows if row.shape[0] <= maps]
     narrow = fit[-1] if fit else min(rows, key=lambda row: row.shape[0])
     found["score_cam"] = partial(_score_cam, engine, picture, narrow.name, maps)
+    last = engine.last_maps(engine.prepare(picture))
+    found["maximize"] = partial(maximize, engine, 7, steps=6)
+    seen = engine.display(engine.prepare(picture))  # square, as some networks want it
+    found["dream"] = partial(dream, engine, seen, last, octaves=1, steps=4)
+    found["invert"] = partial(invert, engine, picture, last, steps=6)
     return found
 
 
@@ -224,6 +239,9 @@ def _cell(call: Callable[[], Any], side: int) -> str:
     except Exception as error:
         return _short(error)
     seconds = time.perf_counter() - start
+    if isinstance(result, Synthesis):
+        finite = np.isfinite(result.trace).all() and np.isfinite(result.scores).all()
+        return f"{seconds:.2f}" if finite else f"**wrong**: {result.trace}"
     values = torch.as_tensor(result.values.copy())
     if not values.isfinite().all() or tuple(values.shape[-2:]) != (side, side):
         return f"**wrong**: {tuple(values.shape)}, finite {bool(values.isfinite().all())}"

@@ -12,8 +12,8 @@ from PIL import Image
 from cnnviz_widgets.data import samples
 from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.models import Preprocessing
-from cnnviz_widgets.results import Heatmap, PixelMap
-from tests.benchmarks.zoo import METHODS, calls, random_network
+from cnnviz_widgets.results import Heatmap, PixelMap, Synthesis
+from tests.benchmarks.zoo import METHODS, PICTURES, calls, random_network
 
 NO_SUCH_HEAD = "cam needs global average pooling followed by one linear layer"
 
@@ -92,3 +92,12 @@ def test_a_finite_map_of_the_right_shape_or_an_error_that_is_right(
             isinstance(result, Heatmap)
             and result.raw.shape == engine.layers_for(engine.prepare(picture))[layer].shape[1:]
         )
+
+
+@pytest.mark.parametrize("method", PICTURES)
+def test_a_picture_made_for_random_weights_is_finite_at_every_step(
+    method: str, engine: Engine, picture: Image.Image
+) -> None:
+    found = calls(engine, picture, samples=2, steps=2, maps=4)[method]()
+    assert isinstance(found, Synthesis) and found.picture.std() > 0
+    assert np.isfinite(found.trace).all() and np.isfinite(found.scores).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -65,7 +66,7 @@ def dream(
 
     Raises:
         KeyError, IndexError: no such layer or channel; near names are suggested.
-        ValueError: a class, a unit with a position, numbers out of range.
+        ValueError: a class, a unit with a position, numbers out of range, a network that bears one size alone.
 
     Example:
         >>> dream(engine, samples["rocket"], "features.9")
@@ -101,7 +102,7 @@ def dream(
         run = Ascent(engine, [aim], recipe, seed=seed + number, start=begin, frame=(one[0], one[1]))
         for _ in range(each):
             next(ticks)
-            run.step()
+            _step(run, engine, one)
             if watch is not None:
                 watch(run)
         trace += run.trace
@@ -129,3 +130,15 @@ def dream(
         scores=values[-1:],
         probabilities=np.array([math.nan], np.float32),
     )
+
+
+def _step(run: Ascent, engine: Engine, size: tuple[int, ...]) -> None:
+    try:
+        run.step()
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"{engine.name} does not bear pictures of {size[0]} x {size[1]} pixels ({error}); a dream has pictures of "
+            "several sizes, in the photo's shape: try octaves=1, with a photo cut to the size the network is for"
+        ) from error

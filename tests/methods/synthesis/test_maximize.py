@@ -256,3 +256,10 @@ def test_a_result_is_saved_whole_and_drawn(engine: Engine, tmp_path: Any) -> Non
     assert isinstance(loaded, Synthesis) and loaded.parameters == found.parameters
     np.testing.assert_array_equal(loaded.pictures, found.pictures)
     assert found.plot(curve=True) is not None and "cat: 2 of 32x32, score" in repr(found)
+
+
+def test_a_dream_of_a_network_that_bears_one_size_alone_says_so() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 30 * 30, 2))
+    engine = Engine(net, transform=TRANSFORM, categories=["a", "b"])
+    with pytest.raises(ValueError, match="does not bear pictures of 64 x 96 pixels .*octaves=1"):
+        dream(engine, samples["cat"].resize((96, 64)), "2", octaves=1)
