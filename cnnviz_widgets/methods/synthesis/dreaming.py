@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from cnnviz_widgets.data import ImageLike, as_picture
 from cnnviz_widgets.engine import Engine
 from cnnviz_widgets.engine import steps as each_step
+from cnnviz_widgets.engine.device import out_of_memory
 from cnnviz_widgets.methods.common import method, whole_number
 from cnnviz_widgets.methods.synthesis.ascent import Ascent, frame_of, levels_of
 from cnnviz_widgets.methods.synthesis.canvas import Parametrization
@@ -135,9 +135,9 @@ def dream(
 def _step(run: Ascent, engine: Engine, size: tuple[int, ...]) -> None:
     try:
         run.step()
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, AssertionError) as error:
+        if out_of_memory(error):
+            raise
         raise ValueError(
             f"{engine.name} does not bear pictures of {size[0]} x {size[1]} pixels ({error}); a dream has pictures of "
             "several sizes, in the photo's shape: try octaves=1, with a photo cut to the size the network is for"
