@@ -24,6 +24,15 @@ def _two_torch_threads() -> None:
     torch.set_num_threads(2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _environment_is_left_as_it_was() -> Iterator[None]:
+    """What one file leaves there, the kernels and browsers of all later ones start with."""
+    before = dict(os.environ)
+    yield
+    names = (before.keys() ^ os.environ.keys()) | {name for name in before if os.environ.get(name) != before[name]}
+    assert not names - {"PYTEST_CURRENT_TEST"}, "these variables were changed and not put back"
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Small pictures gain nothing from two threads, which on a busy machine wait for each other for seconds."""

@@ -1,6 +1,6 @@
 """Pictures of classes and channels to look at, whether they mean something, and how fast they are made.
 
-python tests/benchmarks/synthesis.py [--network NAME] [--only classes|channels|speed] [--photos FOLDER] [--to FOLDER]
+python tests/benchmarks/synthesis.py [--network NAME] [--only classes|channels|speed|lucent] [--photos FOLDER] [--to FOLDER]
 
 README.md says what the columns mean.
 """
@@ -12,6 +12,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--photos", help="a folder of photos to compare channels with")
     parser.add_argument("--to", default=".", help="the folder for the contact sheets")
-    parser.add_argument("--only", choices=["classes", "channels", "speed"])
+    parser.add_argument("--only", choices=["classes", "channels", "speed", "lucent"])
     options = parser.parse_args()
     engine = engine_of(options.network, options.device)
     if options.only in (None, "classes"):
@@ -53,6 +54,8 @@ def main() -> None:
         _channels(engine, options)
     if options.only in (None, "speed"):
         _speed(engine, options)
+    if options.only == "lucent":
+        _beside_lucent(engine)
 
 
 def _classes(engine: Engine, options: argparse.Namespace) -> None:
@@ -160,6 +163,36 @@ def _turn(engine: Engine, classes: Sequence[int], preset: str, clock: Clock) -> 
             warm()
         ours, alone = (STEPS / clock.of(lambda step=step: _times(step)) for step in (run.step, bare))
     return ours, alone
+
+
+def _beside_lucent(engine: Engine) -> None:
+    """Steps a second of a class picture of 256 x 256 beside torch-lucent's, each with its own usual transforms."""
+    clock = Clock(engine.device, False)
+    rows = []
+    for turn in range(6):
+        rows.append((_turn(engine, [CLASSES[0]], "fourier", clock)[0], _lucents(engine, CLASSES[0], clock)))
+        if turn == 0:
+            rows.clear()  # a warming up
+    ours, theirs = np.median(rows, 0)
+    ratio = np.median([one / other for one, other in rows])
+    print(f"{'ours /s':>10}{'lucent /s':>12}{'ratio':>8}\n{ours:10.1f}{theirs:12.1f}{ratio:8.1f}")
+
+
+def _lucents(engine: Engine, target: int, clock: Clock) -> float:
+    """Steps a second of torch-lucent, on the network alone at its best setting."""
+    try:
+        from lucent.optvis import param, render  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        sys.exit(f'{error}; torch-lucent needs an old kornia: pip install --no-deps torch-lucent "kornia==0.4.1"')
+    net = frozen(engine.model, torch.channels_last, engine)
+
+    def render_all() -> object:
+        picture = partial(param.image, 256, fft=True, decorrelate=True)
+        return render.render_vis(
+            net, f"labels:{target}", picture, thresholds=(STEPS,), show_image=False, progress=False
+        )
+
+    return STEPS / clock.of(render_all)
 
 
 def _times(step: Callable[[], object]) -> None:

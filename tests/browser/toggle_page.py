@@ -123,7 +123,11 @@ class TogglePage:
             counted = re.search(r": (\d+) of (\d+)", self.status(place))
             return bool(counted and int(counted[1]) and int(bar.get_attribute("aria-valuenow") or 0))
 
-        wait_until(holds, seconds, "a count of steps")
+        try:
+            wait_until(holds, seconds, "a count of steps")
+        except TimeoutError as late:
+            seen = f"{self.status(place)!r} {self.alarm(place)!r} under {self.caption(place)!r}"
+            raise AssertionError(f"{late}: it says {seen}") from late
 
     def kernel_process(self) -> int:
         """The number of the kernel's process."""

@@ -52,6 +52,7 @@ class Fails(nn.Module):
 def client() -> Iterator[Client]:
     """Two workers, processes of their own."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    before = dict(os.environ)
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
@@ -59,6 +60,9 @@ def client() -> Iterator[Client]:
         Client(cluster) as found,
     ):
         yield found
+    # Dask sets the threads and the allocator of what it starts here for good: of all that is started after it, too.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
