@@ -109,7 +109,7 @@ class FeatureStudio(StudioChoice):
             self.seed, self.n, self.channels, self.diversity, self.init = seed, n, channels, diversity, init
             self.target = target
         self.view.on_stop(self.stop)
-        self.view.on_file(lambda _name, content: self.set_trait("init", content))
+        self.view.on_file(self._dropped)
         self._jobs.ask(self._look)
         self._tell()
         if follow is not None:
@@ -263,6 +263,11 @@ class FeatureStudio(StudioChoice):
             case _:
                 self._gallery.pressed(content)
 
+    def _dropped(self, name: str, content: bytes) -> None:
+        self.set_trait("init", content)
+        self._init_name = name
+        self._tell()
+
     def _choose(self, goal: Goal) -> None:
         """A target that was chosen by hand: checked in the worker, and what is wrong with it is shown."""
         self.view.error = ""
@@ -284,7 +289,7 @@ class FeatureStudio(StudioChoice):
         chosen = {
             "target": ", ".join(map(str, neighbours)) if len(neighbours := self._neighbours()) > 1 else self._names,
             "unit": isinstance(self.target, Unit),
-            "init": "" if self.init is None else self._init_words or "a picture",
+            "init": "" if self.init is None else self._init_words or self._init_name or "a picture",
             **{name: getattr(self, name) for name in ("seed", "n", "channels", "diversity")},
         }
         self.view.publish("settings", settings_message(recipe, self.preset, **chosen))

@@ -44,7 +44,8 @@ class StudioChoice(ipw.VBox):
 
     def __init__(self, children: Sequence[ipw.Widget], **options: Any) -> None:
         self._quiet = threading.local()
-        self._init_words = ""  # the picture to begin with, as an expression
+        self._init_words = ""  # the picture to begin with, as an expression ...
+        self._init_name = ""  # ... or the name of the file that was dropped
         self._names = ""  # of what is chosen
         super().__init__(children, **options)
 
@@ -92,9 +93,10 @@ class StudioChoice(ipw.VBox):
     def _picture(self, proposal: Any) -> Image.Image | None:
         value = proposal["value"]
         if value is None:
-            self._init_words = ""
+            self._init_words = self._init_name = ""
             return None
         picture = as_picture(value)
+        self._init_name = ""
         name = samples.name_of(picture)
         path = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else ""
         self._init_words = path or (f"samples[{name!r}]" if name else "")

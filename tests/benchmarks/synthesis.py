@@ -1,6 +1,7 @@
 """Pictures of classes and channels to look at, whether they mean something, and how fast they are made.
 
-python tests/benchmarks/synthesis.py [--network NAME] [--only classes|channels|speed|lucent] [--photos FOLDER] [--to FOLDER]
+python tests/benchmarks/synthesis.py [--network NAME] [--only classes|channels|speed|lucent] [--photos FOLDER]
+                                     [--to FOLDER]
 
 README.md says what the columns mean.
 """

@@ -266,6 +266,20 @@ def wait_until(holds: Callable[[], Any], seconds: float = 20, what: str = "it") 
     raise TimeoutError(f"{what} did not happen within {seconds} s")
 
 
+DROP = """(el, [name, encoded]) => {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  for (const type of ['dragover', 'drop'])
+    el.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def drop_file(on: Locator, name: str, content: bytes) -> None:
+    """Drag a file over an element and let it go there."""
+    on.evaluate(DROP, [name, base64.b64encode(content).decode()])
+
+
 # A colour as it is seen: its own, over the nearest background behind it that is not transparent.
 INK_AND_PAPER = """(el) => {
   let behind = el;

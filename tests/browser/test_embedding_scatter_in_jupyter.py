@@ -1,6 +1,5 @@
 """IndexBuilder and EmbeddingScatter in a real JupyterLab: a build that is stopped, a map that grows, a lasso."""
 
-import base64
 import io
 import json
 import re
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator
 
-from tests.browser.harness import contrast, wait_until
+from tests.browser.harness import contrast, drop_file, wait_until
 from tests.browser.jupyter import JupyterServer, OpenNotebook
 
 pytestmark = pytest.mark.browser
@@ -59,15 +58,6 @@ SCATTER = """\
 index = Index.build(engine, Gallery.from_dataset(Slow(400)), FOLDER, layers=["3", "1"], progress=False)
 scatter = EmbeddingScatter(index)
 scatter"""
-
-DROP = """async (ground, encoded) => {
-  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([bytes], "mine.png", { type: "image/png" }));
-  for (const type of ["dragover", "drop"]) {
-    ground.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-  }
-}"""
 
 MEAN = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -217,7 +207,7 @@ def a_dropped_picture_is_placed_beside_its_neighbours(shown: ScatterPage) -> Non
     mine = Image.fromarray(np.full((16, 16, 3), (30, 200, 40), np.uint8))
     encoded = io.BytesIO()
     mine.save(encoded, "PNG")
-    shown.ground.evaluate(DROP, base64.b64encode(encoded.getvalue()).decode())
+    drop_file(shown.ground, "mine.png", encoded.getvalue())
     shown.notebook.until_python("len(scatter.map.marks) == 1 and scatter.pixel_neighbors is not None", 60)
     shown.notebook.python(
         "mine = Image.fromarray(np.full((16, 16, 3), (30, 200, 40), np.uint8))\n"

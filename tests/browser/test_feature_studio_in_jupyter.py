@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import nbformat
 import pytest
+import skimage
+from PIL import Image, ImageOps
 from playwright.sync_api import Locator
 
-from tests.browser.harness import contrast, wait_until
+from tests.browser.harness import contrast, drop_file, wait_until
 from tests.browser.jupyter import PANEL, JupyterServer, OpenNotebook
 
 pytestmark = pytest.mark.browser
@@ -60,6 +63,9 @@ class StudioPage:
         canvas = self.root.locator(".cnnviz-grown canvas")
         return canvas.first.evaluate(ALL_OF_THE_CANVAS) if canvas.count() else 0
 
+    def begins(self) -> str:
+        return self.root.locator(".cnnviz-line", has_text="Begins with").inner_text()
+
     def alarm(self) -> Locator:
         return self.root.locator(".cnnviz-alarm")
 
@@ -68,8 +74,9 @@ class StudioPage:
 
 
 @pytest.fixture
-def shown(jupyter_lab: JupyterServer) -> Iterator[StudioPage]:
-    cells = [nbformat.v4.new_code_cell(MAKE)]
+def shown(jupyter_lab: JupyterServer, request: pytest.FixtureRequest) -> Iterator[StudioPage]:
+    """A FeatureStudio in a notebook; its parameter is another cell."""
+    cells = [nbformat.v4.new_code_cell(source) for source in (MAKE, *filter(None, [getattr(request, "param", "")]))]
     notebook = jupyter_lab.open(
         nbformat.v4.new_notebook(cells=cells), name="studio.ipynb", viewport={"width": 1400, "height": 1200}
     )
@@ -208,6 +215,55 @@ def test_a_target_that_does_not_exist_is_said_and_the_next_one_is_taken(shown: S
     field.press("Enter")
     shown.notebook.until_python("studio.target == 'tabby'")
     wait_until(lambda: not shown.alarm().is_visible(), what="that the error went")
+
+
+def test_a_photo_that_is_dropped_is_what_it_begins_with_and_a_text_is_refused(shown: StudioPage, tmp_path: Path):
+    sample = Image.open(Path(skimage.__file__).parent / "data" / "coffee.png").convert("RGB")
+    photo = ImageOps.mirror(sample)  # the sample itself would be known by its own name
+    side, left = photo.height, (photo.width - photo.height) // 2
+    photo.crop((left, 0, left + side, side)).resize((256, 256)).save(tmp_path / "middle.png")
+    encoded = io.BytesIO()
+    photo.save(encoded, "PNG")
+    drop_file(shown.root, "coffee.png", encoded.getvalue())
+    wait_until(lambda: "coffee.png" in shown.begins(), what="the photo's name")
+    drop_file(shown.root, "no picture.png", b"this is a text")
+    wait_until(lambda: shown.alarm().is_visible(), what="the error")
+    assert "coffee.png" in shown.begins()
+    shown.notebook.python(  # after a single step it still looks like the photo
+        "import numpy as np; from PIL import Image; studio.steps = 1; studio.start(); made = studio.wait(60).picture\n"
+        f"own = np.asarray(Image.open({str(tmp_path / 'middle.png')!r}))\n"
+        "alike = np.corrcoef(own.ravel(), made.ravel())[0, 1]\nassert alike > 0.9, alike",
+        70,
+    )
+    shown.button("Noise").click()
+    shown.notebook.until_python("studio.init is None")
+    wait_until(lambda: "noise" in shown.begins().lower(), what="the word noise")
+
+
+FOLLOWED = """\
+browser = LayerBrowser(engine, samples["cat"])
+unfollow = studio.follow(browser)
+browser"""
+
+
+@pytest.mark.parametrize("shown", [FOLLOWED], indirect=True, ids=["with a LayerBrowser"])
+def test_a_channel_that_is_chosen_in_a_layer_browser_is_the_next_target(shown: StudioPage):
+    page = shown.page
+    shown.notebook.python("browser.layer, browser.channel = 'features.9', 7; browser.wait(60)", 70)
+    shown.notebook.scroll_to("browser")
+    wall = page.locator(".cnnviz-wall .cnnviz-scroller")
+    wall.focus()
+    page.keyboard.press("ArrowRight")
+    shown.notebook.until_python("browser.channel != 7 and studio.target == Unit('features.9', browser.channel)")
+    # nothing of one widget lies over the other's
+    stage, tools = (
+        page.locator(f".cnnviz-wall .{name}").bounding_box() for name in ("cnnviz-scroller", "cnnviz-under")
+    )
+    assert stage and tools and stage["y"] + stage["height"] <= tools["y"] + 1, (stage, tools)
+    shown.notebook.scroll_to("FeatureStudio(")
+    offer = shown.root.locator(".cnnviz-empty")
+    wait_until(lambda: "features.9 channel" in offer.inner_text(), what="the unit's name")
+    shown.notebook.python("unfollow(); browser.channel = 11; browser.wait(60); assert studio.target.channel != 11")
 
 
 def wider(page: StudioPage) -> list[Any]:

@@ -171,7 +171,7 @@ def test_sliders_stay_alive_while_a_slow_method_runs(jupyter_server: JupyterServ
             raise AssertionError(f"{words.inner_text()!r}, not {wanted!r}; {toggle.status(1)!r}") from None
 
     before = toggle.pixels()
-    toggle.method("Score-CAM", 1).click()
+    toggle.at_rest().method("Score-CAM", 1).click()
     toggle.until_computing(1)
 
     reached = 5.0
@@ -246,7 +246,7 @@ def test_two_methods_side_by_side_are_two_maps_with_one_opacity(toggle_in_lab: T
     toggle.until_caption("Grad-CAM")
     toggle.until_caption("Saliency", place=1)
     assert not same(toggle.pixels(0), toggle.pixels(1))
-    toggle.method("Grad-CAM", 1).click()
+    toggle.at_rest().method("Grad-CAM", 1).click()
     toggle.until_caption("Grad-CAM", place=1)
     wait_until(lambda: same(toggle.pixels(0), toggle.pixels(1)), what="the same map twice")
     toggle.method("Guided backpropagation", 1).click()

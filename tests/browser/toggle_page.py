@@ -48,6 +48,19 @@ class TogglePage:
         """A canvas with everything around it but its menu: 0 is the first, 1 the one beside it."""
         return self.root.locator(".cnnviz-canvas").nth(place)
 
+    def at_rest(self) -> TogglePage:
+        """Wait until nothing moves any more. Where two maps find their place, a chart above them is drawn anew a while
+        later, and what is pressed on one spot and let go of on another was not clicked."""
+        place = "(root) => JSON.stringify([...root.querySelectorAll('button')].map((b) => b.getBoundingClientRect()))"
+        seen: list[str] = []
+
+        def rests() -> bool:
+            seen.append(self.root.evaluate(place))
+            return len(seen) > 8 and len(set(seen[-8:])) == 1  # for 0.4 s
+
+        wait_until(rests, what="rest")
+        return self
+
     def method(self, title: str, place: int = 0) -> Locator:
         """A method's button, by what is written on it."""
         menus = self.root.locator(".widget-toggle-buttons", has_text="Guided backpropagation")
@@ -126,7 +139,8 @@ class TogglePage:
         try:
             wait_until(holds, seconds, "a count of steps")
         except TimeoutError as late:
-            seen = f"{self.status(place)!r} {self.alarm(place)!r} under {self.caption(place)!r}"
+            pressed = self.root.locator(".widget-toggle-buttons .mod-active").all_inner_texts()
+            seen = f"{self.status(place)!r} {self.alarm(place)!r} under {self.caption(place)!r}, {pressed} pressed"
             raise AssertionError(f"{late}: it says {seen}") from late
 
     def kernel_process(self) -> int:

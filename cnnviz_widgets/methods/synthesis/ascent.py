@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnnviz_widgets.engine import Climber, Engine, NoRuleError, Run
-from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about
+from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about, single
 from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, union
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from cnnviz_widgets.methods.synthesis.regularizers import Penalty, Rivals, Rule
@@ -63,11 +63,11 @@ class Ascent:
         if start is None:
             middle = self._colours.mean.expand(-1, *(size or canvas_size(engine)))
             start = middle[None] if recipe.blank else noise_about(middle, self._random, recipe.parametrization)
-        start = start.to(engine.device, engine.dtype).expand(len(self._random), -1, -1, -1)
+        start = start.to(self._colours.mean).expand(len(self._random), -1, -1, -1)
         kind = Waves if recipe.parametrization == "fourier" else Pixels
         self._canvas: Canvas = kind(self._colours, start.clone())
         layers, classes = union(self._aims)
-        like = torch.zeros(1, self._colours.channels, *usual, device=engine.device, dtype=engine.dtype)
+        like = torch.zeros(1, self._colours.channels, *usual).to(self._colours.mean)
         x = self._colours.inputs(like)
         self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
         layers += tuple(name for textures in self._textures for name in textures)
@@ -257,4 +257,5 @@ def levels_of(engine: Engine, picture: Image.Image, size: tuple[int, int] | None
     left, top = (near.width - width) // 2, (near.height - height) // 2
     cut = near.crop((left, top, left + width, top + height))
     pixels = np.asarray(cut.convert("L") if engine.preprocessing.channels == "L" else cut, np.float64)
-    return torch.from_numpy(np.atleast_3d(pixels).transpose(2, 0, 1).copy())[None].to(engine.device, engine.dtype)
+    levels = torch.from_numpy(np.atleast_3d(pixels).transpose(2, 0, 1).copy())[None]
+    return levels.to(engine.device, single(engine.dtype))

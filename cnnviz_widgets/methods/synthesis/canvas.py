@@ -31,7 +31,7 @@ class Colours:
             ValueError: its colours are mixed in a way that is not affine.
         """
         self.channels = 1 if engine.preprocessing.channels == "L" else 3
-        device, dtype = engine.device, engine.dtype
+        device, dtype = engine.device, single(engine.dtype)
         probes = np.zeros((6, PROBE, PROBE, 3), np.float64)
         probes[1:4][np.arange(3), :, :, np.arange(3)] = 255
         probes[4], probes[5] = 255, (64, 128, 191)
@@ -49,11 +49,18 @@ class Colours:
         mean = -torch.linalg.lstsq(self._slopes, self._zero[:, None]).solution[:, 0]
         self.mean = mean.to(device, dtype).view(-1, 1, 1)
         self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1)
+        self._given = engine.dtype
 
     def inputs(self, levels: Tensor) -> Tensor:
         """The network's input (N, C, H, W)."""
         weights = self._slopes.expand(len(levels), -1, -1)
-        return torch.baddbmm(self._zero, weights, levels.flatten(2)).unflatten(2, levels.shape[2:])
+        return torch.baddbmm(self._zero, weights, levels.flatten(2)).unflatten(2, levels.shape[2:]).to(self._given)
+
+
+def single(dtype: torch.dtype) -> torch.dtype:
+    """Of a network in half precision single precision, in which its pictures are kept: a step is finer than a half is
+    at a level of 255."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 class Canvas:

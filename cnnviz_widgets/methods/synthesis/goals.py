@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnviz_widgets.engine import Engine, Run
+from cnnviz_widgets.methods.synthesis.canvas import single
 from cnnviz_widgets.results import Unit
 
 One: TypeAlias = int | str | Unit
@@ -173,8 +174,9 @@ def _name(engine: Engine, term: Term) -> str:
 
 
 def of_rows(run: Run, rows: slice) -> Run:
-    """A part of the pictures of a run."""
-    return Run(run.scores[rows], {name: output[rows] for name, output in run.outputs.items()})
+    """A part of the pictures of a run, at least in single precision: sums over maps are too large for less."""
+    scores, *outputs = (one[rows].to(single(one.dtype)) for one in (run.scores, *run.outputs.values()))
+    return Run(scores, dict(zip(run.outputs, outputs, strict=True)))
 
 
 def union(aims: Sequence[Climbed]) -> tuple[tuple[str, ...], bool]:

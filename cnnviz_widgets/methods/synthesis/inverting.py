@@ -15,7 +15,7 @@ from cnnviz_widgets.data import ImageLike
 from cnnviz_widgets.engine import Engine, Run
 from cnnviz_widgets.methods.common import method, whole_number
 from cnnviz_widgets.methods.synthesis.ascent import Ascent
-from cnnviz_widgets.methods.synthesis.canvas import Parametrization
+from cnnviz_widgets.methods.synthesis.canvas import Parametrization, single
 from cnnviz_widgets.methods.synthesis.maximizing import Watch, climb
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from cnnviz_widgets.methods.synthesis.regularizers import L2, Regularizer, TotalVariation
@@ -74,7 +74,8 @@ def invert(
     row = engine.layers_for(x)[layer]
     if not row.shape:
         raise ValueError(f"layer {layer!r} has no values: it {row.note or 'gives no tensor'}")
-    wanted = engine.run(x, [layer]).outputs[layer].clone()
+    answer = engine.run(x, [layer]).outputs[layer]
+    wanted = answer.to(single(answer.dtype), copy=True)
     if not float(wanted.square().sum()) > 0:
         raise ValueError(f"layer {layer!r} answers to this picture with zeros alone; nothing is left of it to invert")
     aim = _Likeness(layer, wanted)

@@ -204,6 +204,21 @@ def test_a_network_of_grey_pictures_gets_a_grey_picture() -> None:
     assert found.picture.shape == (28, 28, 3) and (found.picture == found.picture[..., :1]).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("parametrization", ["fourier", "pixel"])
+def test_of_a_network_in_half_precision_the_picture_is_nearly_that_of_the_same_one_in_single(
+    dtype: torch.dtype, parametrization: Parametrization, engine: Engine
+) -> None:
+    half = Engine(plain().to(dtype), transform=TRANSFORM, categories=CLASSES)
+    options: dict[str, Any] = {"parametrization": parametrization, "transforms": (), "regularizers": (), "rate": 0.02}
+    rough, fine = (maximize(one, "cat", **options, **BUDGET) for one in (half, engine))
+    apart = np.abs(rough.picture.astype(float) - fine.picture.astype(float))
+    assert apart.mean() < 1, f"{apart.mean():.2f} levels of 255"
+    assert abs(rough.score / fine.score - 1) < 0.05
+    assert len(np.unique(rough.picture)) > len(np.unique(fine.picture)) / 2, "levels are as coarse as the network"
+    assert invert(half, samples["cat"], "3", steps=3).trace[-1] < 1
+
+
 def test_an_inversion_comes_nearer_with_steps(engine: Engine) -> None:
     found = invert(engine, samples["cat"], "3", steps=60)
     assert found.trace[-1] < 0.5 * found.trace[0] and found.picture.shape == (32, 32, 3)
