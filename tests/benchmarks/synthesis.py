@@ -126,7 +126,7 @@ def _channels(engine: Engine, options: argparse.Namespace) -> None:
         seen = answers[unit.layer][:, unit.channel]
         limit = float(np.percentile(seen, 99.9))
         beyond += one.score > limit
-        print(f"{unit!s:28.28}{one.score:10.3f}{limit:10.3f}{seen.max():10.3f}")
+        print(f"{unit!s:36.36}{one.score:10.3f}{limit:10.3f}{seen.max():10.3f}")
     print(f"beyond the 99.9th percentile: {beyond} of {len(units)}")
     _sheet(found, Path(options.to) / f"{engine.name}-channels.png")
 

@@ -119,7 +119,7 @@ def look(pictures: Tensor, views: Sequence[View], size: tuple[int, int]) -> Tens
     grid = torch.cat([_grid(view, pictures, size) for view in views])
     bands = _bands(pictures, height)
     if bands > 1:
-        pictures = pictures.repeat_interleave(bands, 0)
+        pictures = pictures[:, None].expand(-1, bands, -1, -1, -1).flatten(0, 1)  # a single one is not copied
         grid = grid.view(len(pictures), height // bands, width, 2)
     seen = F.grid_sample(pictures, grid, "bilinear", "reflection", align_corners=False)
     return seen if bands == 1 else _stacked(seen, bands)
