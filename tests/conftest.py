@@ -27,6 +27,9 @@ def _two_torch_threads() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _environment_is_left_as_it_was() -> Iterator[None]:
     """What one file leaves there, the kernels and browsers of all later ones start with."""
+    import sklearn  # noqa: F401 # both set variables of their own when they are imported, which is nobody's fault
+    import torchvision  # noqa: F401
+
     before = dict(os.environ)
     yield
     names = (before.keys() ^ os.environ.keys()) | {name for name in before if os.environ.get(name) != before[name]}

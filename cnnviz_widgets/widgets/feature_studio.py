@@ -264,6 +264,7 @@ class FeatureStudio(StudioChoice):
                 self._gallery.pressed(content)
 
     def _dropped(self, name: str, content: bytes) -> None:
+        """A picture to begin with, shown by its file's name."""
         self.set_trait("init", content)
         self._init_name = name
         self._tell()

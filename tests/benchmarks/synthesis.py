@@ -169,13 +169,11 @@ def _turn(engine: Engine, classes: Sequence[int], preset: str, clock: Clock) -> 
 def _beside_lucent(engine: Engine) -> None:
     """Steps a second of a class picture of 256 x 256 beside torch-lucent's, each with its own usual transforms."""
     clock = Clock(engine.device, False)
-    rows = []
-    for turn in range(6):
-        rows.append((_turn(engine, [CLASSES[0]], "fourier", clock)[0], _lucents(engine, CLASSES[0], clock)))
-        if turn == 0:
-            rows.clear()  # a warming up
+    rows = np.array(
+        [(_turn(engine, [CLASSES[0]], "fourier", clock)[0], _lucents(engine, CLASSES[0], clock)) for _ in range(6)][1:]
+    )
     ours, theirs = np.median(rows, 0)
-    ratio = np.median([one / other for one, other in rows])
+    ratio = np.median(rows[:, 0] / rows[:, 1])
     print(f"{'ours /s':>10}{'lucent /s':>12}{'ratio':>8}\n{ours:10.1f}{theirs:12.1f}{ratio:8.1f}")
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -52,17 +53,14 @@ class Fails(nn.Module):
 def client() -> Iterator[Client]:
     """Two workers, processes of their own."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    before = dict(os.environ)
     with (
+        patch.dict(os.environ),  # Dask sets threads and allocator there for good: for all that is started later, too
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
         ) as cluster,
         Client(cluster) as found,
     ):
         yield found
-    # Dask sets the threads and the allocator of what it starts here for good: of all that is started after it, too.
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ class Ascent:
         kind = Waves if recipe.parametrization == "fourier" else Pixels
         self._canvas: Canvas = kind(self._colours, start.clone())
         layers, classes = union(self._aims)
-        like = torch.zeros(1, self._colours.channels, *usual).to(self._colours.mean)
+        like = self._colours.mean.new_zeros(1, self._colours.channels, *usual)
         x = self._colours.inputs(like)
         self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
         layers += tuple(name for textures in self._textures for name in textures)

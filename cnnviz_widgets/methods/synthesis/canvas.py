@@ -58,8 +58,8 @@ class Colours:
 
 
 def single(dtype: torch.dtype) -> torch.dtype:
-    """Of a network in half precision single precision, in which its pictures are kept: a step is finer than a half is
-    at a level of 255."""
+    """What pictures of a network that computes in `dtype` are kept in: the same, but single for half precision, whose
+    numbers near 255 lie farther apart than a step goes."""
     return torch.promote_types(dtype, torch.float32)
 
 

@@ -51,8 +51,8 @@ def maximize(
     x ← r(x + η ∂a/∂x), from noise (or from `init`) on. Erhan et al. 2009; Simonyan, Vedaldi & Zisserman 2013, section
     2; Yosinski et al. 2015; Olah, Mordvintsev & Schubert 2017, whose way ("fourier") is the default.
 
-    All is computed in the network's own precision, nothing in a lower one: no autocast, no TF32. Of a network in half
-    precision the picture itself, its regularisers and what is climbed are in single precision nevertheless.
+    All is computed in the network's own precision: nothing is cast to a lower one, and TF32 is off. Of a network in
+    half precision the picture itself, its regularisers and what is climbed are in single precision nevertheless.
 
     An interrupt from the keyboard keeps what was made so far.
 
