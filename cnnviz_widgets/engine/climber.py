@@ -14,6 +14,7 @@ from cnnviz_widgets.engine.backward import Rule, backward
 from cnnviz_widgets.engine.capture import Run, calls_of, first_tensor, scores_of, with_first
 from cnnviz_widgets.engine.jobs import checkpoint
 from cnnviz_widgets.engine.layout import Lasting
+from cnnviz_widgets.engine.ways_back import quicken_back
 
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
@@ -49,6 +50,7 @@ class Climber:
         self._seen: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._left = 0
+        _keep_memory(engine.device)
 
     def gradients(
         self,
@@ -104,6 +106,7 @@ class Climber:
 
     def _watched(self) -> nn.Module:
         twin = self._engine._twin()
+        quicken_back(twin)
         modules = dict(twin.named_modules())
         for module, calls in calls_of(self._layers, modules).items():
             modules[module].register_forward_hook(self._hook(module, calls))
@@ -126,6 +129,20 @@ class Climber:
             return with_first(output, kept.clone())
 
         return hook
+
+
+def _keep_memory(device: torch.device) -> None:
+    """Let the allocator keep what a pass gives back, for the next one.
+
+    The GNU C library hands free memory back to the system as soon as it is twice as much as the largest piece that was
+    ever given back, and to get it again page by page costs a fifth of a pass. So it is given back a large piece, which
+    nobody has written to.
+    """
+    if device.type == "cpu":
+        torch.empty(LARGE, dtype=torch.uint8)
+
+
+LARGE = 31 * 2**20  # of more than 32 MiB the library takes no notice
 
 
 class _Enough(BaseException):

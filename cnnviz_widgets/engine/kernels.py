@@ -38,22 +38,22 @@ def _is_pointwise(module: nn.Conv2d) -> bool:
 def _pointwise(module: nn.Conv2d, x: Tensor) -> Tensor:
     weight, bias = module.weight, module.bias
     tensors = (x, weight) if bias is None else (x, weight, bias)
-    if x.ndim == 4 and torch.backends.mkldnn.enabled and all(_is_usual(tensor) for tensor in tensors):
+    if x.ndim == 4 and torch.backends.mkldnn.enabled and all(is_usual(tensor) for tensor in tensors):
         return torch.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), module.groups)
     return conv2d(x, weight, bias, groups=module.groups)
 
 
 def _is_plain(module: nn.MaxPool2d) -> bool:
-    return _pair(module.padding) == (0, 0) and _pair(module.dilation) == (1, 1) and not module.return_indices
+    return pair(module.padding) == (0, 0) and pair(module.dilation) == (1, 1) and not module.return_indices
 
 
 def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
-    kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+    kernel, stride = pair(module.kernel_size), pair(module.stride)
     whole = x.ndim == 4 and all(
         1 < k <= side and not (module.ceil_mode and (side - k) % s)
         for side, k, s in zip(x.shape[2:], kernel, stride, strict=True)
     )
-    usual = _is_usual(x) and x.is_contiguous(memory_format=torch.channels_last) and not x.requires_grad
+    usual = is_usual(x) and x.is_contiguous(memory_format=torch.channels_last) and not x.requires_grad
     if not (whole and usual):
         return max_pool2d(x, module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
     height, width = ((side - k) // s + 1 for side, k, s in zip(x.shape[2:], kernel, stride, strict=True))
@@ -82,9 +82,11 @@ def _largest(parts: Sequence[Tensor], into: Tensor) -> None:
         torch.maximum(into, part, out=into)
 
 
-def _is_usual(tensor: Tensor) -> bool:
+def is_usual(tensor: Tensor) -> bool:
+    """True where the faster kernels can be used."""
     return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
-def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+def pair(size: int | tuple[int, ...]) -> tuple[int, int]:
+    """A size of both axes."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
