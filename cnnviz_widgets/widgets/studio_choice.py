@@ -32,8 +32,8 @@ class StudioChoice(ipw.VBox):
 
     target: Any = t.Any(None, allow_none=True)
     preset = t.Unicode("fourier")
-    steps = t.Int(384, min=1)
-    rate = t.Float(0.05)
+    steps = t.Int(preset_of("fourier").steps, min=1)
+    rate = t.Float(preset_of("fourier").rate)
     seed = t.Int(0, min=0)
     n = t.Int(1, min=1)
     channels = t.Int(1, min=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -64,8 +65,7 @@ class Ascent:
             middle = self._colours.mean.expand(-1, *(size or canvas_size(engine)))
             start = middle[None] if recipe.blank else noise_about(middle, self._random, recipe.parametrization)
         start = start.to(self._colours.mean).expand(len(self._random), -1, -1, -1)
-        kind = Waves if recipe.parametrization == "fourier" else Pixels
-        self._canvas: Canvas = kind(self._colours, start.clone())
+        self._canvas = _canvas_of(recipe, self._colours, start.clone())
         layers, classes = union(self._aims)
         like = self._colours.mean.new_zeros(1, self._colours.channels, *usual)
         x = self._colours.inputs(like)
@@ -127,7 +127,7 @@ class Ascent:
             if self.recipe.ascent == "adam":
                 self._adam(gradient)
             else:
-                leaf += self._way(gradient)
+                leaf.addcmul_(gradient, self._pace(gradient))
             for piece in self.recipe.regularizers:
                 if isinstance(piece, Rule):
                     leaf.copy_(piece(leaf, gradient, self.done))
@@ -182,13 +182,14 @@ class Ascent:
             for best, now in zip(self._best, (leaf, values), strict=True):
                 best[row].copy_(now[row])
 
-    def _way(self, gradient: Tensor) -> Tensor:
-        """How far the leaf goes, "plain" or "normalized"."""
-        rate, how = self.recipe.rate, self.recipe.ascent
-        if how == "plain":
-            return rate * gradient
-        size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
-        return rate * gradient / size.clamp(min=torch.finfo(gradient.dtype).tiny)
+    def _pace(self, gradient: Tensor) -> Tensor:
+        """How far each picture's leaf goes for a slope of one, "plain" or "normalized"."""
+        rate = gradient.new_tensor(self.recipe.rate)
+        if self.recipe.ascent == "plain":
+            return rate
+        flat = gradient.flatten(1)
+        sizes = torch.linalg.vector_norm(flat, dim=1) / math.sqrt(flat.shape[1])  # root mean squares
+        return (rate / sizes.clamp(min=torch.finfo(gradient.dtype).tiny)).view(-1, *[1] * (gradient.ndim - 1))
 
     def _adam(self, gradient: Tensor) -> None:
         """A step of Adam, by torch's own, which passes over the picture once."""
@@ -232,6 +233,10 @@ def _maps_of(engine: Engine, aim: Climbed, x: Tensor) -> dict[str, tuple[int, ..
     axes = table[last].axes
     assert axes is not None
     return {last: axes}
+
+
+def _canvas_of(recipe: Recipe, colours: Colours, start: Tensor) -> Canvas:
+    return Waves(colours, start, recipe.longest) if recipe.parametrization == "fourier" else Pixels(colours, start)
 
 
 def frame_of(engine: Engine) -> tuple[int, int]:

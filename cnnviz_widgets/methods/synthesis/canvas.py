@@ -50,9 +50,14 @@ class Colours:
         self.mean = mean.to(device, dtype).view(-1, 1, 1)
         self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1)
         self._given = engine.dtype
+        apart = self._slopes.diagonal()
+        mixed = self.channels == 1 or bool((apart.diag() != self._slopes).any())
+        self._apart = None if mixed else apart.clone().view(-1, 1, 1)  # each channel from one colour alone, as is usual
 
     def inputs(self, levels: Tensor) -> Tensor:
         """The network's input (N, C, H, W)."""
+        if self._apart is not None:
+            return torch.addcmul(self._zero[..., None], levels, self._apart).to(self._given)
         weights = self._slopes.expand(len(levels), -1, -1)
         return torch.baddbmm(self._zero, weights, levels.flatten(2)).unflatten(2, levels.shape[2:]).to(self._given)
 
@@ -91,16 +96,16 @@ class Pixels(Canvas):
 
 
 class Waves(Canvas):
-    """Waves of all lengths, long ones as easy to change as short ones, in colours that vary independently in photos.
+    """Waves of all lengths, the easier to change the longer they are, in colours that vary independently in photos.
 
     Olah, Mordvintsev & Schubert 2017: gradient ascent in the Fourier basis, with decorrelated colours. Levels go
     through a sigmoid, so none is out of range.
     """
 
-    def __init__(self, colours: Colours, start: Tensor) -> None:
-        """From levels (N, C, H, W)."""
+    def __init__(self, colours: Colours, start: Tensor, longest: float | None = None) -> None:
+        """From levels (N, C, H, W); waves longer than `longest` are as hard to change as those of that length."""
         self._size = (start.shape[-2], start.shape[-1])
-        lengths = wave_lengths(self._size)
+        lengths = wave_lengths(self._size).clamp(max=longest or max(self._size))
         # each wave by its length, so that what comes out has the spectrum of photos; their sum has a spread near one
         weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
         self._weights = weights[..., None].expand(*weights.shape, 2).contiguous()  # of real and imaginary part
@@ -108,7 +113,7 @@ class Waves(Canvas):
         mixing = mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)
         self._mixing, inverse = mixing.to(start), torch.linalg.inv(mixing)  # not every device has double precision
         bright = ((start / 255).clamp(0.02, 0.98)).logit()
-        self._most = _spread(bright).clamp(min=CONTRAST)
+        self._most = _moments(bright)[1].clamp(min=CONTRAST)
         unmixed = _mixed(inverse.to(start), bright)
         spectrum = torch.fft.rfft2(unmixed, norm="ortho")
         self.leaf = (torch.view_as_real(spectrum) / self._weights).requires_grad_()
@@ -120,43 +125,45 @@ class Waves(Canvas):
 
 class _Shown(torch.autograd.Function):
     """Waves as levels. A step's own way there and back would cost a third of the network's, most of it for new memory;
-    so it is written out, in place wherever it can be."""
+    so it is written out, each number touched as seldom as can be."""
 
     @staticmethod
     def forward(ctx: Any, leaf: Tensor, weights: Tensor, mixing: Tensor, most: Tensor, size: tuple[int, int]) -> Tensor:
         spectrum = torch.view_as_complex(leaf * weights)
         bright = _mixed(mixing, torch.fft.irfft2(spectrum, s=size, norm="ortho"))
-        spread = _spread(bright)
-        ctx.shares = (most / spread.clamp(min=torch.finfo(spread.dtype).tiny)).clamp(max=1)
-        ctx.much = (spread > most).flatten().nonzero().flatten().tolist()
-        ctx.before = [bright[row].clone() for row in ctx.much]  # they lose contrast, by way of all their pixels
-        if ctx.much:
+        means, spreads = _moments(bright)
+        ctx.shares = (most / spreads.clamp(min=torch.finfo(spreads.dtype).tiny)).clamp(max=1)
+        # these lose contrast, by way of all their pixels
+        much = (spreads > most).flatten().nonzero().flatten().tolist()
+        ctx.much = [(row, bright[row].clone(), means[row].view(()), spreads[row].view(())) for row in much]
+        if much:
             bright.mul_(ctx.shares)
-        levels = bright.sigmoid_().mul_(255)
-        ctx.save_for_backward(levels, weights, mixing)
-        return levels
+        shares = bright.sigmoid_()
+        ctx.save_for_backward(shares, weights, mixing)
+        return shares * 255
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        levels, weights, mixing = ctx.saved_tensors
-        slope = (255 - levels).mul_(levels).mul_(grad_outputs[0]).mul_(1 / 255)
-        if ctx.much:
-            slope.mul_(ctx.shares)
-        for row, before in zip(ctx.much, ctx.before, strict=True):
-            off = before - before.mean()
-            slope[row] -= off * ((slope[row] * before).sum() / off.square().sum())
-        spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(mixing.T, slope), norm="ortho")).mul_(weights)
+        shares, weights, mixing = ctx.saved_tensors
+        slope = torch.ops.aten.sigmoid_backward(grad_outputs[0].contiguous(), shares)
+        for row, before, mean, spread in ctx.much:
+            flat, values = slope[row].view(-1), before.view(-1)
+            lost = torch.dot(flat, values) / (spread.square() * len(values))
+            flat.addcmul_(values, -lost).add_(lost * mean)
+        back = mixing.T * (255 * ctx.shares[:, 0])  # of each picture
+        spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(back, slope), norm="ortho")).mul_(weights)
         # half of all waves are not in the leaf, being mirror images of those that are
-        spectrum[..., 1 : (levels.shape[-1] + 1) // 2, :].mul_(2)
+        spectrum[..., 1 : (shares.shape[-1] + 1) // 2, :].mul_(2)
         return spectrum, None, None, None, None
 
 
 PROBE = 32
 CONTRAST = 1.0
 # Columns: brightness, blue against orange, green against purple: the square root of how colours vary together in photos
-# (Olah et al. 2017, there called decorrelated colour space), scaled so that the largest is one.
-COLOURS = ((0.56, 0.19, 0.04), (0.58, 0.0, -0.10), (0.58, -0.19, 0.06))
+# (Olah et al. 2017, there called decorrelated colour space), scaled so that the largest is one; but colours count 1.75
+# times as much, or pictures are grey.
+COLOURS = ((0.56, 0.33, 0.07), (0.58, 0.0, -0.18), (0.58, -0.33, 0.11))
 
 
 def _mixed(weights: Tensor, pictures: Tensor) -> Tensor:
@@ -164,11 +171,12 @@ def _mixed(weights: Tensor, pictures: Tensor) -> Tensor:
     return (weights @ pictures.flatten(2)).unflatten(2, pictures.shape[2:])
 
 
-def _spread(pictures: Tensor) -> Tensor:
-    """The standard deviation (N, 1, 1, 1) of each picture."""
+def _moments(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation (N, 1, 1, 1) of each picture."""
     flat = pictures.flatten(1)
-    squares = torch.linalg.vector_norm(flat, dim=1).square() / flat.shape[1]
-    return (squares - flat.mean(1).square()).clamp(min=0).sqrt().view(-1, 1, 1, 1)
+    means, squares = flat.mean(1), torch.linalg.vector_norm(flat, dim=1).square() / flat.shape[1]
+    spreads = (squares - means.square()).clamp(min=0).sqrt()
+    return means.view(-1, 1, 1, 1), spreads.view(-1, 1, 1, 1)
 
 
 def noise_about(middle: Tensor, generators: Sequence[torch.Generator], parametrization: Parametrization) -> Tensor:

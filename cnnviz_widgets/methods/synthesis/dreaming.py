@@ -90,7 +90,7 @@ def dream(
     sizes = [one for one in sizes if min(one) >= LEAST] or [whole]
     ascent, usual = ("normalized", 2.0) if parametrization == "pixel" else ("adam", 0.02)
     rate = usual if rate is None else rate
-    recipe = Recipe(parametrization, (), (Jitter(16),), each, rate, ascent, True, MORDVINTSEV)
+    recipe = Recipe(parametrization, (), (Jitter(16),), each, rate, ascent, None, True, MORDVINTSEV)
     full = levels_of(engine, photo, whole)
     trace: list[np.ndarray] = []
     detail: Tensor | None = None

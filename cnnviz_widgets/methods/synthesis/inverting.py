@@ -81,7 +81,7 @@ def invert(
     aim = _Likeness(layer, wanted)
     pieces = FIRST if regularizers is None else tuple(regularizers)
     rate = (0.15 if parametrization == "fourier" else 3.0) if rate is None else rate
-    recipe = Recipe(parametrization, pieces, (), whole_number("steps", steps, 1), rate, "adam", False, MAHENDRAN)
+    recipe = Recipe(parametrization, pieces, (), whole_number("steps", steps, 1), rate, "adam", citation=MAHENDRAN)
     size = (x.shape[-2], x.shape[-1])
     run = Ascent(engine, [aim], recipe, seed=whole_number("seed", seed, 0), size=size, frame=size)
 

@@ -34,26 +34,27 @@ def _toolbox(
         pieces.append(ClipNorm(norm))
     if contribution:
         pieces.append(ClipContribution(contribution))
-    return Recipe("pixel", tuple(pieces), (), steps, rate, "normalized", False, YOSINSKI)
+    return Recipe("pixel", tuple(pieces), (), steps, rate, "normalized", citation=YOSINSKI)
 
 
 PRESETS: dict[str, Recipe] = {
     "fourier": Recipe(
         "fourier",
-        (TotalVariation(1e-6), Rivals()),
+        (TotalVariation(5e-7), Rivals()),
         (Jitter(16), Rotate(10), Scale(0.9, 1.1)),
         384,
-        0.05,
-        "adam",
+        0.03,
+        "normalized",
+        24.0,
         False,
         OLAH,
     ),
-    "simonyan": Recipe("pixel", (L2(1e-5),), (), 300, 1.0, "normalized", True, SIMONYAN),
+    "simonyan": Recipe("pixel", (L2(1e-5),), (), 300, 1.0, "normalized", None, True, SIMONYAN),
     "yosinski_1": _toolbox(0, 0.5, 4, 50, 0, 500, 2.0),
     "yosinski_2": _toolbox(0.3, 0, 0, 20, 0, 750, 12.0),
     "yosinski_3": _toolbox(0.0001, 1.0, 4, 0, 0, 1000, 4.0),
     "yosinski_4": _toolbox(0, 0.5, 4, 0, 90, 1000, 2.0),
-    "unregularized": Recipe("pixel", (), (), 300, 1.0, "normalized", False, ""),
+    "unregularized": Recipe("pixel", (), (), 300, 1.0, "normalized"),
 }
 
 

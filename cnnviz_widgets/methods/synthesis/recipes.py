@@ -27,6 +27,9 @@ class Recipe:
         rate: how far a step goes: η. For pixels in levels.
         ascent: "plain" is x + η ∂a/∂x; "normalized" divides the gradient by its root mean square; "adam" is Kingma &
             Ba 2015.
+        longest: of a picture of waves: those longer than so many pixels are as hard to change as those of that length.
+            A class's score hardly depends on them, so they would wander until all the contrast were theirs. With None
+            each is as easy to change as it is long.
         blank: whether pictures begin at the mean colour instead of at noise.
         citation: the paper.
     """
@@ -37,6 +40,7 @@ class Recipe:
     steps: int = 512
     rate: float = 0.05
     ascent: Ascending = "adam"
+    longest: float | None = None
     blank: bool = False
     citation: str = ""
 
@@ -54,8 +58,9 @@ class Recipe:
                     raise TypeError(f"{name} holds {piece!r}; wanted {_those(kind)}")
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
             raise ValueError(f"steps={self.steps!r}; wanted a whole number from 1 up")
-        if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) or not 0 < self.rate < math.inf:
-            raise ValueError(f"rate={self.rate!r}; wanted a number above 0")
+        for name, number in (("rate", self.rate), ("longest", 1 if self.longest is None else self.longest)):
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number < math.inf:
+                raise ValueError(f"{name}={number!r}; wanted a number above 0")
         rules = [piece for piece in self.regularizers if isinstance(piece, Rule)]
         if rules and self.parametrization != "pixel":
             raise ValueError(
@@ -76,6 +81,7 @@ class Recipe:
             "steps": self.steps,
             "rate": self.rate,
             "ascent": self.ascent,
+            "longest": self.longest,
         }
 
 

@@ -153,8 +153,10 @@ def _grid(view: View, pictures: Tensor, size: tuple[int, int]) -> Tensor:
     like = {"dtype": pictures.dtype, "device": pictures.device}
     # of each frame's pixel, how far it is from the picture's middle
     y = torch.arange(rows, **like)[:, None] + (top + 0.5 - height / 2)
-    x = torch.arange(columns, **like)[None, :] + (left + 0.5 - width / 2)
+    x = torch.arange(columns, **like) + (left + 0.5 - width / 2)
     cosine, sine = math.cos(view.angle) / view.scale, math.sin(view.angle) / view.scale
-    across = (cosine * x - sine * y + view.right) * (2 / width)
-    along = (sine * x + cosine * y + view.down) * (2 / height)
-    return torch.stack((across.expand(size), along.expand(size)), -1)[None]
+    grid = torch.empty(1, rows, columns, 2, **like)
+    # a part of each column and one of each row: their sum is all that is computed of each pixel
+    torch.sub((cosine * x + view.right) * (2 / width), sine * (2 / width) * y, out=grid[0, ..., 0])
+    torch.add((sine * x + view.down) * (2 / height), cosine * (2 / height) * y, out=grid[0, ..., 1])
+    return grid
