@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnnviz_widgets.engine import Climber, Engine, NoRuleError, Run
 from cnnviz_widgets.methods.synthesis.canvas import Canvas, Colours, Pixels, Waves, noise_about, single
-from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, union
+from cnnviz_widgets.methods.synthesis.goals import Climbed, of_rows, seen_share, union
 from cnnviz_widgets.methods.synthesis.recipes import Recipe
 from cnnviz_widgets.methods.synthesis.regularizers import Penalty, Rivals, Rule
 from cnnviz_widgets.methods.synthesis.transforms import look, views_of
@@ -65,10 +65,13 @@ class Ascent:
             middle = self._colours.mean.expand(-1, *(size or canvas_size(engine)))
             start = middle[None] if recipe.blank else noise_about(middle, self._random, recipe.parametrization)
         start = start.to(self._colours.mean).expand(len(self._random), -1, -1, -1)
-        self._canvas = _canvas_of(recipe, self._colours, start.clone())
+        x = self._colours.inputs(self._colours.mean.new_zeros(1, self._colours.channels, *usual))
+        shares = [
+            seen_share(engine, aim, x, (start.shape[-2], start.shape[-1])) for aim in self._aims for _ in range(n)
+        ]
+        self._extent = start.new_tensor(shares)
+        self._canvas = _canvas_of(recipe, self._colours, start.clone(), shares)
         layers, classes = union(self._aims)
-        like = self._colours.mean.new_zeros(1, self._colours.channels, *usual)
-        x = self._colours.inputs(like)
         self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
         layers += tuple(name for textures in self._textures for name in textures)
         self._climber = Climber(engine, layers, x, classes=classes)
@@ -188,7 +191,8 @@ class Ascent:
         if self.recipe.ascent == "plain":
             return rate
         flat = gradient.flatten(1)
-        sizes = torch.linalg.vector_norm(flat, dim=1) / math.sqrt(flat.shape[1])  # root mean squares
+        # root mean squares, over as much of the picture as the target sees
+        sizes = torch.linalg.vector_norm(flat, dim=1) / (math.sqrt(flat.shape[1]) * self._extent.sqrt())
         return (rate / sizes.clamp(min=torch.finfo(gradient.dtype).tiny)).view(-1, *[1] * (gradient.ndim - 1))
 
     def _adam(self, gradient: Tensor) -> None:
@@ -235,8 +239,10 @@ def _maps_of(engine: Engine, aim: Climbed, x: Tensor) -> dict[str, tuple[int, ..
     return {last: axes}
 
 
-def _canvas_of(recipe: Recipe, colours: Colours, start: Tensor) -> Canvas:
-    return Waves(colours, start, recipe.longest) if recipe.parametrization == "fourier" else Pixels(colours, start)
+def _canvas_of(recipe: Recipe, colours: Colours, start: Tensor, shares: Sequence[float]) -> Canvas:
+    if recipe.parametrization == "pixel":
+        return Pixels(colours, start)
+    return Waves(colours, start, recipe.longest, shares)
 
 
 def frame_of(engine: Engine) -> tuple[int, int]:

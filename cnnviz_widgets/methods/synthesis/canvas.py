@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -102,18 +103,31 @@ class Waves(Canvas):
     through a sigmoid, so none is out of range.
     """
 
-    def __init__(self, colours: Colours, start: Tensor, longest: float | None = None) -> None:
-        """From levels (N, C, H, W); waves longer than `longest` are as hard to change as those of that length."""
+    def __init__(
+        self, colours: Colours, start: Tensor, longest: float | None = None, shares: Sequence[float] | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            colours: the network's.
+            start: levels (N, C, H, W).
+            longest: waves that are longer are as hard to change as those of so many pixels.
+            shares: how much of each picture may change, as a share of its pixels: they have the contrast.
+        """
         self._size = (start.shape[-2], start.shape[-1])
         lengths = wave_lengths(self._size).clamp(max=longest or max(self._size))
         # each wave by its length, so that what comes out has the spectrum of photos; their sum has a spread near one
-        weights = (lengths / lengths.square().sum().sqrt() * max(self._size)).to(start)
+        weights = lengths / lengths.square().sum().sqrt() * max(self._size)
+        # most waves are half of a pair of mirror images; so that a pair goes as far as any other two
+        weights[:, _paired(self._size[1])] /= math.sqrt(2)
+        weights = weights.to(start)
         self._weights = weights[..., None].expand(*weights.shape, 2).contiguous()  # of real and imaginary part
         mixing = torch.tensor(COLOURS, dtype=torch.float64)
         mixing = mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)
         self._mixing, inverse = mixing.to(start), torch.linalg.inv(mixing)  # not every device has double precision
         bright = ((start / 255).clamp(0.02, 0.98)).logit()
-        self._most = _moments(bright)[1].clamp(min=CONTRAST)
+        parts = start.new_tensor(shares or [1.0] * len(start)).sqrt().view(-1, 1, 1, 1)
+        self._most = torch.maximum(_moments(bright)[1], CONTRAST * parts)
         unmixed = _mixed(inverse.to(start), bright)
         spectrum = torch.fft.rfft2(unmixed, norm="ortho")
         self.leaf = (torch.view_as_real(spectrum) / self._weights).requires_grad_()
@@ -153,8 +167,7 @@ class _Shown(torch.autograd.Function):
             flat.addcmul_(values, -lost).add_(lost * mean)
         back = mixing.T * (255 * ctx.shares[:, 0])  # of each picture
         spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(back, slope), norm="ortho")).mul_(weights)
-        # half of all waves are not in the leaf, being mirror images of those that are
-        spectrum[..., 1 : (shares.shape[-1] + 1) // 2, :].mul_(2)
+        spectrum[..., _paired(shares.shape[-1]), :].mul_(2)
         return spectrum, None, None, None, None
 
 
@@ -169,6 +182,11 @@ COLOURS = ((0.56, 0.33, 0.07), (0.58, 0.0, -0.18), (0.58, -0.33, 0.11))
 def _mixed(weights: Tensor, pictures: Tensor) -> Tensor:
     """Colours (N, C, H, W) through a matrix (K, C)."""
     return (weights @ pictures.flatten(2)).unflatten(2, pictures.shape[2:])
+
+
+def _paired(width: int) -> slice:
+    """The columns of `torch.fft.rfft2` whose mirror images it leaves away."""
+    return slice(1, (width + 1) // 2)
 
 
 def _moments(pictures: Tensor) -> tuple[Tensor, Tensor]:

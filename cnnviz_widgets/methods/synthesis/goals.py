@@ -173,6 +173,18 @@ def _name(engine: Engine, term: Term) -> str:
     return f"{term.what.layer}, all of it" if isinstance(term.what, Layerwide) else str(term.what)
 
 
+def seen_share(engine: Engine, aim: Climbed, x: Tensor, size: tuple[int, int]) -> float:
+    """How much of a picture of that size can change what is climbed, as a share of its pixels: all of it, but for
+    neurons, which see their receptive field alone. `x` is an input such as will come."""
+    terms = [term.what for term in aim.terms] if isinstance(aim, Aim) else []
+    neurons = [what for what in terms if isinstance(what, Unit) and what.y is not None]
+    fields = [engine.layers_for(x)[neuron.layer].receptive_field for neuron in neurons]
+    if not fields or len(neurons) < len(terms) or None in fields:
+        return 1.0
+    sides = [[min(side, whole) for side, whole in zip(field.size, size, strict=True)] for field in fields if field]
+    return max(height * width for height, width in sides) / (size[0] * size[1])
+
+
 def of_rows(run: Run, rows: slice) -> Run:
     """A part of the pictures of a run, at least in single precision: sums over maps are too large for less."""
     scores, *outputs = (one[rows].to(single(one.dtype)) for one in (run.scores, *run.outputs.values()))

@@ -25,8 +25,8 @@ class Recipe:
         transforms: random changes of the view before each step.
         steps: how many.
         rate: how far a step goes: η. For pixels in levels.
-        ascent: "plain" is x + η ∂a/∂x; "normalized" divides the gradient by its root mean square; "adam" is Kingma &
-            Ba 2015.
+        ascent: "plain" is x + η ∂a/∂x; "normalized" divides the gradient by its root mean square over as much of the
+            picture as the target sees; "adam" is Kingma & Ba 2015.
         longest: of a picture of waves: those longer than so many pixels are as hard to change as those of that length.
             A class's score hardly depends on them, so they would wander until all the contrast were theirs. With None
             each is as easy to change as it is long.

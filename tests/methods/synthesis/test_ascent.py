@@ -130,6 +130,37 @@ def test_a_normalized_step_has_the_rate_as_its_root_mean_square() -> None:
     np.testing.assert_allclose(float((run._canvas.leaf.detach() - before).square().mean().sqrt()), 2.5)
 
 
+def test_a_neurons_picture_changes_no_faster_where_it_sees_than_any_other_does() -> None:
+    engine = _engine()
+    like = engine.prepare(np.zeros((32, 32, 3), np.uint8))
+    layer = next(name for name, row in engine.layers_for(like).items() if row.spatial)
+    field = engine.layers_for(like)[layer].receptive_field
+    assert field is not None and field.size[0] * field.size[1] < 32 * 32 / 4
+    run = _ascent(engine, Unit(layer, 0, 5, 5), Recipe("pixel", (), (), 1, 2.5, "normalized"))
+    before = run.levels()
+    run.step()
+    change = (run.levels() - before)[0]
+    moved = float(change.square().sum() / (change.shape[0] * field.size[0] * field.size[1]))
+    np.testing.assert_allclose(moved**0.5, 2.5, rtol=1e-6)
+
+
+def test_a_step_goes_as_far_in_waves_of_all_directions() -> None:
+    engine = _engine()
+    recipe = Recipe("fourier", (), (), 1, 1e-6, "normalized", longest=1.0)
+    run = _ascent(engine, "cat", recipe)
+    before = run._canvas.levels().detach().clone()
+    leaf = run._canvas.leaf
+    # with waves of any length as hard to change as any other, the step is the slope of the pixels themselves
+    slope = torch.zeros_like(before)
+    slope[0, 0, 3, 5] = 1.0
+    gradient = torch.autograd.grad((run._canvas.levels() * slope).sum(), leaf)[0]
+    with torch.no_grad():
+        leaf += 1e-3 * gradient
+    change = (run._canvas.levels() - before).detach()[0].abs().amax(0)
+    change[3, 5] = 0
+    assert float(change.max()) < 1e-6
+
+
 def test_adam_is_torchs() -> None:
     run = _ascent(_engine(), "cat", Recipe("pixel", (), (), 6, 3.0, "adam"), seed=2)
     net = plain().double().eval()
