@@ -152,22 +152,22 @@ class _Shown(torch.autograd.Function):
         ctx.much = [(row, bright[row].clone(), means[row].view(()), spreads[row].view(())) for row in much]
         if much:
             bright.mul_(ctx.shares)
-        shares = bright.sigmoid_()
-        ctx.save_for_backward(shares, weights, mixing)
-        return shares * 255
+        parts = bright.sigmoid_()
+        ctx.save_for_backward(parts, weights, mixing)
+        return parts * 255
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        shares, weights, mixing = ctx.saved_tensors
-        slope = torch.ops.aten.sigmoid_backward(grad_outputs[0].contiguous(), shares)
+        parts, weights, mixing = ctx.saved_tensors
+        slope = torch.ops.aten.sigmoid_backward(grad_outputs[0].contiguous(), parts)
         for row, before, mean, spread in ctx.much:
             flat, values = slope[row].view(-1), before.view(-1)
             lost = torch.dot(flat, values) / (spread.square() * len(values))
             flat.addcmul_(values, -lost).add_(lost * mean)
         back = mixing.T * (255 * ctx.shares[:, 0])  # of each picture
         spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(back, slope), norm="ortho")).mul_(weights)
-        spectrum[..., _paired(shares.shape[-1]), :].mul_(2)
+        spectrum[..., _paired(parts.shape[-1]), :].mul_(2)
         return spectrum, None, None, None, None
 
 
