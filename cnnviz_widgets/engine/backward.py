@@ -29,6 +29,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from cnnviz_widgets.engine.ways_back import Convolved
+
 Rule = Literal["gradient", "deconvnet", "guided", "redirected"]
 Unpool = Literal["gradient", "switches"]
 
@@ -244,7 +246,7 @@ def _doubts(nodes: Sequence[Node]) -> str:
     names |= {
         f"the custom function {node.name().removesuffix('Backward')}"
         for node in nodes
-        if isinstance(node, torch.autograd.function.BackwardCFunction)
+        if isinstance(node, torch.autograd.function.BackwardCFunction) and not _is_convolution(node)
     }
     products = [node for node in nodes if _kind(node) in ("MulBackward", "DivBackward")]
     if any(_is_gated_by_itself(node) for node in products):
@@ -252,6 +254,11 @@ def _doubts(nodes: Sequence[Node]) -> str:
     if any(_is_masked(node) for node in products):
         names.add("a product with a mask like x * (x > 0)")
     return ", ".join(sorted(names))
+
+
+def _is_convolution(node: Node) -> bool:
+    """True for one of ours that goes back another way than torch's."""
+    return getattr(node, "_forward_cls", None) is Convolved
 
 
 def _is_mere_limit(node: Node) -> bool:

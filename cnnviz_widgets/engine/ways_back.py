@@ -113,17 +113,19 @@ def _alive(gradient: Tensor) -> Tensor | None:
     return channels if 0 < len(channels) <= most else None
 
 
-class _Convolved(torch.autograd.Function):
+class Convolved(torch.autograd.Function):
     """A convolution with a way back of its own."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, module: nn.Conv2d, back: _Back) -> Tensor:
+        """As torch's own."""
         ctx.back, ctx.shape = back, x.shape
         return conv2d(x, module.weight, module.bias, module.stride, module.padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """By way of `back`."""
         return ctx.back(grad_outputs[0], ctx.shape), None, None
 
 
@@ -132,7 +134,7 @@ def _forward(module: nn.Conv2d, back: _Back, x: Tensor) -> Tensor:
     tensors = (x, weight) if bias is None else (x, weight, bias)
     usual = x.ndim == 4 and all(is_usual(tensor) for tensor in tensors) and not weight.requires_grad
     if usual and x.requires_grad and torch.is_grad_enabled():
-        return _Convolved.apply(x, module, back)
+        return Convolved.apply(x, module, back)
     return conv2d(x, weight, bias, module.stride, module.padding)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnviz_widgets.engine import ways_back
+from cnnviz_widgets.engine.backward import RULES, Rule, backward
 from cnnviz_widgets.engine.shadow import shadow
 from cnnviz_widgets.engine.ways_back import quicken_back
 
@@ -128,6 +129,18 @@ def test_a_rectifier_may_write_over_what_comes_out() -> None:
     x = torch.randn(2, 3, 21, 21, requires_grad=True)
     weights = torch.randn(2, 600, 10, 10)
     _close(_gradient(_quick(net), x, weights), _gradient(net, x, weights))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_rules_for_rectifiers_know_it_for_a_convolution(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = _taken(monkeypatch)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.Conv2d(16, 600, 1), nn.ReLU())
+    x = torch.randn(2, 3, 21, 21, requires_grad=True)
+    found, wanted = (backward(one(x)[:, 5].flatten(1).sum(1), [x], rule)[0] for one in (_quick(net), net))
+    assert found is not None and wanted is not None and float(wanted.abs().max()) > 0
+    _close(found, wanted)
+    assert taken == ["_OfFewFilters", "_ToPicture"]
 
 
 def test_the_users_module_is_left_as_it_was() -> None:
