@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from cnnviz_widgets.engine.ways_back import Convolved
+from cnnviz_widgets.engine.both_ways import Convolved
 
 Rule = Literal["gradient", "deconvnet", "guided", "redirected"]
 Unpool = Literal["gradient", "switches"]

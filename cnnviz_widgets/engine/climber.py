@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cnnviz_widgets.engine import device as devices
 from cnnviz_widgets.engine.backward import Rule, backward
+from cnnviz_widgets.engine.both_ways import quicken_both_ways
 from cnnviz_widgets.engine.capture import Run, calls_of, first_tensor, scores_of, with_first
 from cnnviz_widgets.engine.jobs import checkpoint
 from cnnviz_widgets.engine.layout import Lasting
-from cnnviz_widgets.engine.ways_back import quicken_back
 
 if TYPE_CHECKING:
     from cnnviz_widgets.engine.core import Engine
@@ -106,7 +106,7 @@ class Climber:
 
     def _watched(self) -> nn.Module:
         twin = self._engine._twin()
-        quicken_back(twin)
+        quicken_both_ways(twin)
         modules = dict(twin.named_modules())
         for module, calls in calls_of(self._layers, modules).items():
             modules[module].register_forward_hook(self._hook(module, calls))

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnviz_widgets.engine import ways_back
+from cnnviz_widgets.engine import both_ways
 from cnnviz_widgets.engine.backward import RULES, Rule, backward
+from cnnviz_widgets.engine.both_ways import quicken_both_ways
 from cnnviz_widgets.engine.shadow import shadow
-from cnnviz_widgets.engine.ways_back import quicken_back
 
 FIRST = [
     nn.Conv2d(3, 24, 3, 2),
@@ -40,20 +40,20 @@ def _input(module: nn.Conv2d, size: tuple[int, int], layout: torch.memory_format
 
 def _quick(module: nn.Module) -> nn.Module:
     twin = shadow(module)
-    quicken_back(twin)
+    quicken_both_ways(twin)
     return twin
 
 
 def _taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the ways that are gone from here on."""
     taken: list[str] = []
-    for kind in (ways_back._ToPicture, ways_back._OfFewFilters):
+    for kind in (both_ways._ToPicture, both_ways._OfFewFilters):
 
-        def noted(self: object, *args: object, _own: object = kind.__call__) -> Tensor:
+        def noted(self: object, *args: object, _own: object = kind.back) -> Tensor:
             taken.append(type(self).__name__)
             return _own(self, *args)  # type: ignore[operator]
 
-        monkeypatch.setattr(kind, "__call__", noted)
+        monkeypatch.setattr(kind, "back", noted)
     return taken
 
 
