@@ -98,7 +98,7 @@ class Ascent:
 
         def make() -> Tensor:
             levels[:] = [self._canvas.levels()]
-            return self._colours.inputs(look(levels[0], views, self._frame))
+            return look(levels[0], views, self._frame, self._colours.inputs)
 
         def value(run: Run) -> Tensor:
             values[:] = [self._values(run)]
@@ -109,7 +109,7 @@ class Ascent:
                         rows = slice(number * self._n, number * self._n + self._n)
                         total = total - piece(run.scores[rows], aim.sought).sum()
             for piece in penalties:
-                total = total - piece(levels[0] - self._colours.mean).sum()
+                total = total - piece(levels[0] if piece.of_differences else levels[0] - self._colours.mean).sum()
             if self._diversity and self._n > 1:
                 total = total - self._diversity * self._alike(run)
             return total

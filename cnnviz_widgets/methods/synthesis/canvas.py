@@ -51,16 +51,43 @@ class Colours:
         self.mean = mean.to(device, dtype).view(-1, 1, 1)
         self._slopes, self._zero = self._slopes.to(device, dtype), self._zero.to(device, dtype).view(-1, 1)
         self._given = engine.dtype
-        apart = self._slopes.diagonal()
-        mixed = self.channels == 1 or bool((apart.diag() != self._slopes).any())
-        self._apart = None if mixed else apart.clone().view(-1, 1, 1)  # each channel from one colour alone, as is usual
+        self._apart = _each_of_one(self._slopes, self._zero)
 
     def inputs(self, levels: Tensor) -> Tensor:
         """The network's input (N, C, H, W)."""
-        if self._apart is not None:
-            return torch.addcmul(self._zero[..., None], levels, self._apart).to(self._given)
+        if self._apart:
+            return _Coloured.apply(levels, self._apart).to(self._given)
         weights = self._slopes.expand(len(levels), -1, -1)
         return torch.baddbmm(self._zero, weights, levels.flatten(2)).unflatten(2, levels.shape[2:]).to(self._given)
+
+
+def _each_of_one(slopes: Tensor, zero: Tensor) -> list[tuple[int, float, Tensor]]:
+    """Of each input channel the one colour that it is made from, its factor and what is added; empty where colours are
+    mixed, which is unusual."""
+    places = [row.nonzero().flatten().tolist() for row in slopes]
+    if sorted(places) != [[colour] for colour in range(slopes.shape[1])]:
+        return []
+    return [(place[0], float(row[place[0]]), add[0]) for place, row, add in zip(places, slopes, zero, strict=True)]
+
+
+class _Coloured(torch.autograd.Function):
+    """Levels as input, channel by channel, laid out as networks take it best in the same pass."""
+
+    @staticmethod
+    def forward(ctx: Any, levels: Tensor, apart: Sequence[tuple[int, float, Tensor]]) -> Tensor:
+        ctx.apart = apart
+        found = torch.empty_like(levels, memory_format=torch.channels_last)
+        for channel, (colour, factor, zero) in enumerate(apart):
+            torch.add(zero, levels[:, colour], alpha=factor, out=found[:, channel])
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        found = torch.empty_like(grad_outputs[0], memory_format=torch.contiguous_format)
+        for channel, (colour, factor, _) in enumerate(ctx.apart):
+            torch.mul(grad_outputs[0][:, channel], factor, out=found[:, colour])
+        return found, None
 
 
 def single(dtype: torch.dtype) -> torch.dtype:
@@ -122,6 +149,8 @@ class Waves(Canvas):
         weights[:, _paired(self._size[1])] /= math.sqrt(2)
         weights = weights.to(start)
         self._weights = weights[..., None].expand(*weights.shape, 2).contiguous()  # of real and imaginary part
+        self._slopes = self._weights.clone()
+        self._slopes[:, _paired(self._size[1])] *= 2  # each stands for its mirror image, too
         mixing = torch.tensor(COLOURS, dtype=torch.float64)
         mixing = mixing if start.shape[1] == 3 else torch.ones(1, 1, dtype=torch.float64)
         self._mixing, inverse = mixing.to(start), torch.linalg.inv(mixing)  # not every device has double precision
@@ -134,7 +163,7 @@ class Waves(Canvas):
 
     def levels(self) -> Tensor:
         """See `Canvas`."""
-        return _Shown.apply(self.leaf, self._weights, self._mixing, self._most, self._size)
+        return _Shown.apply(self.leaf, self._weights, self._slopes, self._mixing, self._most, self._size)
 
 
 class _Shown(torch.autograd.Function):
@@ -142,33 +171,32 @@ class _Shown(torch.autograd.Function):
     so it is written out, each number touched as seldom as can be."""
 
     @staticmethod
-    def forward(ctx: Any, leaf: Tensor, weights: Tensor, mixing: Tensor, most: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(
+        ctx: Any, leaf: Tensor, weights: Tensor, slopes: Tensor, mixing: Tensor, most: Tensor, size: tuple[int, int]
+    ) -> Tensor:
         spectrum = torch.view_as_complex(leaf * weights)
         bright = _mixed(mixing, torch.fft.irfft2(spectrum, s=size, norm="ortho"))
         means, spreads = _moments(bright)
         ctx.shares = (most / spreads.clamp(min=torch.finfo(spreads.dtype).tiny)).clamp(max=1)
         # these lose contrast, by way of all their pixels
         much = (spreads > most).flatten().nonzero().flatten().tolist()
-        ctx.much = [(row, bright[row].clone(), means[row].view(()), spreads[row].view(())) for row in much]
-        if much:
-            bright.mul_(ctx.shares)
-        parts = bright.sigmoid_()
-        ctx.save_for_backward(parts, weights, mixing)
+        ctx.much = [(row, bright[row], means[row].view(()), spreads[row].view(())) for row in much]
+        parts = (bright * ctx.shares if much else bright).sigmoid_()
+        ctx.save_for_backward(parts, slopes, mixing)
         return parts * 255
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        parts, weights, mixing = ctx.saved_tensors
+        parts, slopes, mixing = ctx.saved_tensors
         slope = torch.ops.aten.sigmoid_backward(grad_outputs[0].contiguous(), parts)
         for row, before, mean, spread in ctx.much:
             flat, values = slope[row].view(-1), before.view(-1)
             lost = torch.dot(flat, values) / (spread.square() * len(values))
             flat.addcmul_(values, -lost).add_(lost * mean)
         back = mixing.T * (255 * ctx.shares[:, 0])  # of each picture
-        spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(back, slope), norm="ortho")).mul_(weights)
-        spectrum[..., _paired(parts.shape[-1]), :].mul_(2)
-        return spectrum, None, None, None, None
+        spectrum = torch.view_as_real(torch.fft.rfft2(_mixed(back, slope), norm="ortho"))
+        return spectrum.mul_(slopes), None, None, None, None, None
 
 
 PROBE = 32

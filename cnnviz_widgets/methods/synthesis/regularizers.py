@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,7 +35,13 @@ class Regularizer:
 
 
 class Penalty(Regularizer, ABC):
-    """Subtracted from what is climbed."""
+    """Subtracted from what is climbed.
+
+    Attributes:
+        of_differences: it is the same of u and of the levels, because it looks at differences between pixels alone.
+    """
+
+    of_differences: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, u: Tensor) -> Tensor:
@@ -76,6 +83,7 @@ class TotalVariation(Penalty):
 
     weight: float = 1e-5
     beta: float = 2.0
+    of_differences: ClassVar[bool] = True
 
     def __call__(self, u: Tensor) -> Tensor:
         """See `Penalty`."""
@@ -113,10 +121,14 @@ class Rivals(Regularizer):
 
     def __call__(self, scores: Tensor, sought: int) -> Tensor:
         """How much of it (N,) pictures have whose class scores (N, classes) are these."""
-        if scores.shape[1] < 2:
+        if scores.shape[1] < 2 or not bool((_lead(scores.detach(), sought) > 0).any()):  # no way back to be kept
             return torch.zeros_like(scores[:, 0])
-        others = torch.cat((scores[:, :sought], scores[:, sought + 1 :]), 1).logsumexp(1)
-        return self.weight * (others - scores[:, sought]).clamp(min=0)
+        return self.weight * _lead(scores, sought).clamp(min=0)
+
+
+def _lead(scores: Tensor, sought: int) -> Tensor:
+    """How far all other classes together are above the one sought."""
+    return torch.cat((scores[:, :sought], scores[:, sought + 1 :]), 1).logsumexp(1) - scores[:, sought]
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -210,11 +222,7 @@ class _SquaredSteps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, u: Tensor) -> Tensor:
-        steps = torch.full_like(u[0, 0], 4.0)  # in which a pixel takes part: those of the last row and column in fewer
-        steps[0, :], steps[:, 0] = 3, 3
-        steps[-1, :], steps[:, -1] = 1, 1
-        steps[0, 0], steps[-1, -1] = 2, 0
-        slope, here = u * steps, u[..., :-1, :-1]
+        slope, here = u * _steps_of_each(u.shape[-2], u.shape[-1], u.dtype, u.device), u[..., :-1, :-1]
         slope[..., :-1, :-1] -= u[..., 1:, :-1]
         slope[..., :-1, :-1] -= u[..., :-1, 1:]
         slope[..., 1:, :-1] -= here
@@ -227,6 +235,16 @@ class _SquaredSteps(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:  # type: ignore[override]
         (slope,) = ctx.saved_tensors
         return slope * (2 * grad_outputs[0].view(-1, *[1] * (slope.ndim - 1)))
+
+
+@lru_cache(maxsize=8)
+def _steps_of_each(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """In how many steps a pixel takes part: those of the last row and column in fewer."""
+    steps = torch.full((height, width), 4.0, dtype=dtype, device=device)
+    steps[0, :], steps[:, 0] = 3, 3
+    steps[-1, :], steps[:, -1] = 1, 1
+    steps[0, 0], steps[-1, -1] = 2, 0
+    return steps
 
 
 HALF = 128.0  # half of what levels reach

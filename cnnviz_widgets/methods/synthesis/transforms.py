@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -99,30 +100,37 @@ def views_of(transforms: Sequence[Transform], generators: Sequence[torch.Generat
     return found
 
 
-def look(pictures: Tensor, views: Sequence[View], size: tuple[int, int]) -> Tensor:
+def look(
+    pictures: Tensor, views: Sequence[View], size: tuple[int, int], tint: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """What of each picture (N, C, H, W) a frame of `size` (height, width) about its middle shows in its view.
 
     All changes are one resampling, so nothing is blurred twice; behind the borders the picture goes on mirrored. A view
     that is but shifted within the picture is cut out as it is.
+
+    Args:
+        pictures: the whole ones.
+        views: one for each.
+        size: of the frame.
+        tint: what is done with the colours of what is shown (M, C, h, w), pixel by pixel.
     """
     height, width = size
     top, left = (pictures.shape[-2] - height) // 2, (pictures.shape[-1] - width) // 2
     corners = [(top + view.down, left + view.right) for view in views]
     if all(_is_cut(view, corner, pictures.shape, size) for view, corner in zip(views, corners, strict=True)):
-        if pictures.shape[-2:] == size:
-            return pictures
-        parts = [
-            picture[:, int(y) : int(y) + height, int(x) : int(x) + width]
-            for picture, (y, x) in zip(pictures, corners, strict=True)
-        ]
-        return torch.stack(parts)
-    grid = torch.cat([_grid(view, pictures, size) for view in views])
+        if pictures.shape[-2:] != size:
+            parts = [
+                picture[:, int(y) : int(y) + height, int(x) : int(x) + width]
+                for picture, (y, x) in zip(pictures, corners, strict=True)
+            ]
+            pictures = torch.stack(parts)
+        return tint(pictures) if tint else pictures
+    grid = pictures.new_empty(len(views), height, width, 2)
+    for view, part in zip(views, grid, strict=True):
+        _look_up(view, pictures, part)
     bands = _bands(pictures, height)
-    if bands > 1:
-        pictures = pictures[:, None].expand(-1, bands, -1, -1, -1).flatten(0, 1)  # a single one is not copied
-        grid = grid.view(len(pictures), height // bands, width, 2)
-    seen = F.grid_sample(pictures, grid, "bilinear", "reflection", align_corners=False)
-    return seen if bands == 1 else _stacked(seen, bands)
+    seen = _Resampled.apply(pictures, grid, bands)
+    return _stacked(tint(seen) if tint else seen, bands)
 
 
 def _bands(pictures: Tensor, rows: int) -> int:
@@ -133,9 +141,38 @@ def _bands(pictures: Tensor, rows: int) -> int:
     return max(count for count in range(1, enough + 1) if rows % count == 0)
 
 
+class _Resampled(torch.autograd.Function):
+    """Pictures (N, C, H, W) looked up at a grid (N, h, w, 2), as bands of rows (N * bands, C, h / bands, w)."""
+
+    @staticmethod
+    def forward(ctx: Any, pictures: Tensor, grid: Tensor, bands: int) -> Tensor:
+        ctx.save_for_backward(grid)
+        ctx.shape, ctx.bands = pictures.shape, bands
+        return torch.ops.aten.grid_sampler_2d(*_in_bands(pictures, grid, bands), *HOW)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        # torch reads the pictures, too, for a gradient at the grid that nobody wants: a single number will do
+        whole, grid = _in_bands(grad_outputs[0].new_zeros(()).expand(ctx.shape), ctx.saved_tensors[0], ctx.bands)
+        found, _ = torch.ops.aten.grid_sampler_2d_backward(grad_outputs[0], whole, grid, *HOW, (True, False))
+        of_bands = found.unflatten(0, (-1, ctx.bands)).unbind(1)
+        for part in of_bands[1:]:
+            of_bands[0].add_(part)
+        return of_bands[0], None, None
+
+
+HOW = (0, 2, False)  # bilinear, mirrored at the borders, -1 and 1 are the borders of the picture
+
+
+def _in_bands(pictures: Tensor, grid: Tensor, bands: int) -> tuple[Tensor, Tensor]:
+    whole = pictures[:, None].expand(-1, bands, -1, -1, -1).flatten(0, 1)  # a single one is not copied
+    return whole, grid.view(len(whole), grid.shape[1] // bands, grid.shape[2], 2)
+
+
 def _stacked(seen: Tensor, bands: int) -> Tensor:
-    """(N * bands, C, h, W) as (N, C, H, W)."""
-    return seen.unflatten(0, (-1, bands)).transpose(1, 2).flatten(2, 3)
+    """(N * bands, C, h, W) as (N, C, H, W); with channels last, without a copy."""
+    return seen.permute(0, 2, 3, 1).unflatten(0, (-1, bands)).flatten(1, 2).permute(0, 3, 1, 2)
 
 
 def _is_cut(view: View, corner: tuple[float, float], shape: Sequence[int], size: tuple[int, int]) -> bool:
@@ -146,17 +183,18 @@ def _is_cut(view: View, corner: tuple[float, float], shape: Sequence[int], size:
     return inside and view.angle == 0 and view.scale == 1
 
 
-def _grid(view: View, pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where in the picture, from -1 to 1 on each axis, each pixel of the frame is looked up."""
-    (height, width), (rows, columns) = pictures.shape[-2:], size
-    top, left = (height - rows) // 2, (width - columns) // 2
-    like = {"dtype": pictures.dtype, "device": pictures.device}
-    # of each frame's pixel, how far it is from the picture's middle
-    y = torch.arange(rows, **like)[:, None] + (top + 0.5 - height / 2)
-    x = torch.arange(columns, **like) + (left + 0.5 - width / 2)
+def _look_up(view: View, pictures: Tensor, grid: Tensor) -> None:
+    """Write into a grid (rows, columns, 2) where in the picture, from -1 to 1 on each axis, a pixel is looked up."""
+    (height, width), (rows, columns) = pictures.shape[-2:], grid.shape[:2]
+    y = _places(height, rows, pictures.dtype, pictures.device)
+    x = _places(width, columns, pictures.dtype, pictures.device)
     cosine, sine = math.cos(view.angle) / view.scale, math.sin(view.angle) / view.scale
-    grid = torch.empty(1, rows, columns, 2, **like)
     # a part of each column and one of each row: their sum is all that is computed of each pixel
-    torch.sub((cosine * x + view.right) * (2 / width), sine * (2 / width) * y, out=grid[0, ..., 0])
-    torch.add((sine * x + view.down) * (2 / height), cosine * (2 / height) * y, out=grid[0, ..., 1])
-    return grid
+    torch.sub((cosine * x + view.right) * (2 / width), (sine * (2 / width) * y)[:, None], out=grid[..., 0])
+    torch.add((sine * x + view.down) * (2 / height), (cosine * (2 / height) * y)[:, None], out=grid[..., 1])
+
+
+@lru_cache(maxsize=16)
+def _places(whole: int, part: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of each row or column of the frame, how far it is from the picture's middle."""
+    return torch.arange(part, dtype=dtype, device=device) + ((whole - part) // 2 + 0.5 - whole / 2)
