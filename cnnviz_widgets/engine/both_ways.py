@@ -72,14 +72,20 @@ class _Ways:
 
     def back(self, gradient: Tensor, shape: torch.Size) -> Tensor:
         """The gradient at an input of that shape."""
+        if self._packed_back is None and self._packed is not None:
+            self._packed_back = self._turned()
+        if self._packed_back is None:
+            return self._by_torch(gradient, shape, self._module.weight)
+        return self._packed_back(gradient)
+
+    def _turned(self) -> Packed | None:
+        """The filters with which the way back is a convolution, too."""
         weight, groups = self._module.weight, self._module.groups
         margins = (weight.shape[2] - 1 - self._margins[0], weight.shape[3] - 1 - self._margins[1])
-        if self._packed is None or self._steps != (1, 1) or min(margins) < 0:
-            return self._by_torch(gradient, shape, weight)
-        if self._packed_back is None:
-            turned = weight.flip(2, 3).unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
-            self._packed_back = Packed(turned.contiguous(), (1, 1), margins, groups)
-        return self._packed_back(gradient)
+        if self._steps != (1, 1) or min(margins) < 0:
+            return None
+        turned = weight.flip(2, 3).unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+        return Packed(turned.contiguous(), (1, 1), margins, groups)
 
     def _chosen(self, x: Tensor) -> bool:
         """Whether torch's own ways are slower with such an input, which most often is like the last one."""
@@ -164,7 +170,10 @@ class _OfFewFilters(_Ways):
         alive = _alive(gradient)
         if alive is None:
             return super().back(gradient, shape)
-        return self._by_torch(gradient[:, alive], shape, self._module.weight[alive])
+        gradient, weight = gradient[:, alive], self._module.weight[alive]
+        if weight.shape[2:] == self._steps == (1, 1) and self._margins == (0, 0):
+            return (gradient.permute(0, 2, 3, 1) @ weight.flatten(1)).permute(0, 3, 1, 2)
+        return self._by_torch(gradient, shape, weight)
 
 
 def _alive(gradient: Tensor) -> Tensor | None:

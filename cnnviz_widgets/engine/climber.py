@@ -64,7 +64,8 @@ class Climber:
         Nobody's `.grad` is written. A job can be stopped before each pass.
 
         Args:
-            make: makes the inputs (N, C, H, W) from those tensors; it may be called a second time, to the same result.
+            make: makes the inputs (N, C, H, W) from those tensors, in memory of their own, for some networks write over
+                them; it may be called a second time, to the same result.
             value: what is climbed, of a run that holds the layers and, where asked for, the class scores.
             wanted: tensors that require a gradient.
             rule: how the network's rectifiers pass it on, see `engine.backward`.
@@ -77,7 +78,7 @@ class Climber:
             self._twin, self._state = Lasting(self._watched, self._engine._layout), self._engine.state
 
         def both_ways(net: nn.Module, x: Tensor) -> list[Tensor]:
-            climbed = value(self._run(net, x))
+            climbed = value(self._run(net, x if rule == "gradient" else x.clone()))
             if not climbed.requires_grad:  # a score that no input changes
                 return [torch.zeros_like(one) for one in wanted]
             if rule == "gradient":

@@ -69,7 +69,7 @@ class Ascent:
         shares = [
             seen_share(engine, aim, x, (start.shape[-2], start.shape[-1])) for aim in self._aims for _ in range(n)
         ]
-        self._extent = start.new_tensor(shares)
+        self._roots = start.new_tensor(shares).sqrt()
         self._canvas = _canvas_of(recipe, self._colours, start.clone(), shares)
         layers, classes = union(self._aims)
         self._textures = [_maps_of(engine, aim, x) if diversity and n > 1 else {} for aim in self._aims]
@@ -77,7 +77,7 @@ class Ascent:
         self._climber = Climber(engine, layers, x, classes=classes)
         self._steps: torch.optim.Adam | None = None
         self.trace: list[NDArray[np.float32]] = []
-        self._best: tuple[Tensor, Tensor] | None = None
+        self._best: tuple[Tensor, list[float]] | None = None
 
     @property
     def done(self) -> int:
@@ -116,21 +116,25 @@ class Ascent:
 
         leaf = self._canvas.leaf
         (gradient,) = self._climber.gradients(make, value, [leaf])
-        reached = values[0].detach()
-        if not (torch.isfinite(reached.sum()) and torch.isfinite(gradient.sum())):  # one that is not spoils the sum
+        reached = values[0].detach().tolist()
+        sizes = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        if not all(map(math.isfinite, reached + sizes.tolist())):
             raise FloatingPointError(
                 f"step {self.done + 1} met a value or a gradient that is not finite; try a smaller rate (it is "
                 f"{self.recipe.rate:g}), or look for NaN in engine.capture of the network's layers"
             )
         self._keep(leaf.detach(), reached)
-        silent = (reached == 0).nonzero().flatten()
-        if len(silent):
+        silent = [row for row, one in enumerate(reached) if one == 0]
+        if silent:
             gradient = gradient + self._waking(make, silent)
+            sizes = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         with torch.no_grad():
             if self.recipe.ascent == "adam":
                 self._adam(gradient)
+            elif self.recipe.ascent == "plain":
+                leaf.add_(gradient, alpha=self.recipe.rate)
             else:
-                leaf.addcmul_(gradient, self._pace(gradient))
+                leaf.addcmul_(gradient, self._paces(sizes))
             for piece in self.recipe.regularizers:
                 if isinstance(piece, Rule):
                     leaf.copy_(piece(leaf, gradient, self.done))
@@ -159,7 +163,7 @@ class Ascent:
         whole = np.rint(pixels).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(np.moveaxis(whole, 1, -1), (len(whole), *whole.shape[2:], 3)))
 
-    def _waking(self, make: Callable[[], Tensor], silent: Tensor) -> Tensor:
+    def _waking(self, make: Callable[[], Tensor], silent: Sequence[int]) -> Tensor:
         """Where to go from where a rectifier is silent at every place, so that the gradient is zero: as if it passed on
         what would wake it."""
 
@@ -174,26 +178,26 @@ class Ascent:
     def _values(self, run: Run) -> Tensor:
         """What is climbed, of each picture."""
         parts = [of_rows(run, slice(start, start + self._n)) for start in range(0, len(self._random), self._n)]
-        return torch.cat([aim(part) for aim, part in zip(self._aims, parts, strict=True)])
+        found = [aim(part) for aim, part in zip(self._aims, parts, strict=True)]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _keep(self, leaf: Tensor, values: Tensor) -> None:
-        self.trace.append(values.float().cpu().numpy())
+    def _keep(self, leaf: Tensor, values: Sequence[float]) -> None:
+        self.trace.append(np.array(values, np.float32))
         if self._best is None:
-            self._best = (leaf.clone(), values.clone())
+            self._best = (leaf.clone(), list(values))
             return
-        for row in (values > self._best[1]).nonzero().flatten().tolist():
-            for best, now in zip(self._best, (leaf, values), strict=True):
-                best[row].copy_(now[row])
+        best, highest = self._best
+        for row, value in enumerate(values):
+            if value > highest[row]:
+                best[row].copy_(leaf[row])
+                highest[row] = value
 
-    def _pace(self, gradient: Tensor) -> Tensor:
-        """How far each picture's leaf goes for a slope of one, "plain" or "normalized"."""
-        rate = gradient.new_tensor(self.recipe.rate)
-        if self.recipe.ascent == "plain":
-            return rate
-        flat = gradient.flatten(1)
-        # root mean squares, over as much of the picture as the target sees
-        sizes = torch.linalg.vector_norm(flat, dim=1) / (math.sqrt(flat.shape[1]) * self._extent.sqrt())
-        return (rate / sizes.clamp(min=torch.finfo(gradient.dtype).tiny)).view(-1, *[1] * (gradient.ndim - 1))
+    def _paces(self, sizes: Tensor) -> Tensor:
+        """How far each picture's leaf goes for a slope of one, "normalized": by the root mean square of its gradient
+        (its `sizes` are the norm) over as much of the picture as the target sees."""
+        leaf = self._canvas.leaf
+        most = self.recipe.rate * math.sqrt(leaf[0].numel()) * self._roots
+        return (most / sizes.clamp(min=torch.finfo(sizes.dtype).tiny)).view(-1, *[1] * (leaf.ndim - 1))
 
     def _adam(self, gradient: Tensor) -> None:
         """A step of Adam, by torch's own, which passes over the picture once."""

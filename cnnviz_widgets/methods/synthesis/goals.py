@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ class Aim:
 
     def __call__(self, run: Run) -> Tensor:
         """The value (N,) of each picture of a run."""
-        return torch.stack([term(run) for term in self.terms]).sum(0)
+        return reduce(torch.add, [term(run) for term in self.terms])
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -187,7 +188,12 @@ def seen_share(engine: Engine, aim: Climbed, x: Tensor, size: tuple[int, int]) -
 
 def of_rows(run: Run, rows: slice) -> Run:
     """A part of the pictures of a run, at least in single precision: sums over maps are too large for less."""
-    scores, *outputs = (one[rows].to(single(one.dtype)) for one in (run.scores, *run.outputs.values()))
+
+    def part(one: Tensor) -> Tensor:
+        whole = rows.start == 0 and rows.stop == len(one)
+        return (one if whole else one[rows]).to(single(one.dtype))
+
+    scores, *outputs = map(part, (run.scores, *run.outputs.values()))
     return Run(scores, dict(zip(run.outputs, outputs, strict=True)))
 
 

@@ -121,14 +121,10 @@ class Rivals(Regularizer):
 
     def __call__(self, scores: Tensor, sought: int) -> Tensor:
         """How much of it (N,) pictures have whose class scores (N, classes) are these."""
-        if scores.shape[1] < 2 or not bool((_lead(scores.detach(), sought) > 0).any()):  # no way back to be kept
-            return torch.zeros_like(scores[:, 0])
-        return self.weight * _lead(scores, sought).clamp(min=0)
-
-
-def _lead(scores: Tensor, sought: int) -> Tensor:
-    """How far all other classes together are above the one sought."""
-    return torch.cat((scores[:, :sought], scores[:, sought + 1 :]), 1).logsumexp(1) - scores[:, sought]
+        if scores.shape[1] < 2 or bool((scores.detach().softmax(1)[:, sought] >= 0.5).all()):
+            return torch.zeros_like(scores[:, 0])  # no way back from what is nothing
+        others = torch.cat((scores[:, :sought], scores[:, sought + 1 :]), 1).logsumexp(1)
+        return self.weight * (others - scores[:, sought]).clamp(min=0)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

@@ -189,12 +189,13 @@ def _look_up(view: View, pictures: Tensor, grid: Tensor) -> None:
     y = _places(height, rows, pictures.dtype, pictures.device)
     x = _places(width, columns, pictures.dtype, pictures.device)
     cosine, sine = math.cos(view.angle) / view.scale, math.sin(view.angle) / view.scale
+    size = pictures.new_tensor((2 / width, 2 / height))
+    of_row, of_column, of_all = size * pictures.new_tensor(((-sine, cosine), (cosine, sine), (view.right, view.down)))
     # a part of each column and one of each row: their sum is all that is computed of each pixel
-    torch.sub((cosine * x + view.right) * (2 / width), (sine * (2 / width) * y)[:, None], out=grid[..., 0])
-    torch.add((sine * x + view.down) * (2 / height), (cosine * (2 / height) * y)[:, None], out=grid[..., 1])
+    torch.addcmul(of_all + x * of_column, y[:, None], of_row.repeat(columns, 1), out=grid)
 
 
 @lru_cache(maxsize=16)
 def _places(whole: int, part: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Of each row or column of the frame, how far it is from the picture's middle."""
-    return torch.arange(part, dtype=dtype, device=device) + ((whole - part) // 2 + 0.5 - whole / 2)
+    """Of each row or column of the frame (part, 1), how far it is from the picture's middle."""
+    return (torch.arange(part, dtype=dtype, device=device) + ((whole - part) // 2 + 0.5 - whole / 2))[:, None]
