@@ -251,6 +251,16 @@ def test_colours_are_what_the_preprocessing_makes_of_pixels() -> None:
         np.testing.assert_allclose(zero, 0, atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [(5, 7), (1, 1)])
+def test_the_gradient_of_colours_is_that_of_finite_differences(size: tuple[int, int]) -> None:
+    for engine in (_engine(), Engine("squeezenet1_1")):  # the second one's channels are in another order
+        colours = Colours(engine)
+        levels = torch.rand(2, 3, *size, dtype=torch.float64).requires_grad_()
+        colours._apart = [(colour, factor, zero.double()) for colour, factor, zero in colours._apart]
+        colours._given = torch.float64
+        assert colours._apart and torch.autograd.gradcheck(colours.inputs, (levels,))
+
+
 def test_what_was_best_is_kept() -> None:
     run = _ascent(_engine(), "cat", Recipe("pixel", (Decay(1.0),), (), 3, 20.0, "plain"), seed=0)
     first = run.pictures()

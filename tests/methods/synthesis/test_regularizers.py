@@ -73,6 +73,18 @@ def test_rivals_cost_what_the_class_lacks_to_half_of_the_probability() -> None:
     assert torch.autograd.gradcheck(lambda one: Rivals(0.7)(one, 1), (scores.requires_grad_(),))
 
 
+def test_rivals_that_are_behind_everywhere_cost_nothing_and_pull_nowhere() -> None:
+    scores = torch.tensor([[9.0, 2.0, 3.0], [8.0, 1.0, 3.0]], requires_grad=True)
+    cost = Rivals()(scores, 0)
+    assert cost.tolist() == [0.0, 0.0] and not cost.requires_grad
+
+
+@pytest.mark.parametrize("penalty", [one for one in PENALTIES if one.of_differences], ids=repr)
+def test_a_penalty_of_differences_does_not_ask_where_zero_is(penalty: Penalty) -> None:
+    u, mean = _pictures(), torch.tensor([124.0, 117.0, 104.0], dtype=torch.float64).view(3, 1, 1)
+    np.testing.assert_allclose(penalty(u + mean), penalty(u))
+
+
 def test_a_class_alone_has_no_rivals() -> None:
     assert Rivals()(torch.ones(2, 1), 0).tolist() == [0.0, 0.0]
 

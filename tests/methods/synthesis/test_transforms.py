@@ -85,6 +85,15 @@ def test_cut_into_bands_for_several_cores_it_is_the_same_both_ways(
         torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("views", [VIEWS[-2:], [View(), View()], [View(down=2), View()]], ids=["turned", "none", "cut"])
+def test_a_tint_is_of_the_pixels_that_are_shown(views: list[View], monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = _pictures()
+    wanted = look(pictures, views, (8, 8)).flip(1) * 2 + 1
+    for cores in (1, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        torch.testing.assert_close(look(pictures, views, (8, 8), lambda part: part.flip(1) * 2 + 1), wanted)
+
+
 def test_no_change_is_the_middle_of_the_picture_to_the_last_bit() -> None:
     pictures = _pictures()
     assert torch.equal(look(pictures, [View(), View()], (8, 8)), pictures[:, :, 2:10, 1:9])
