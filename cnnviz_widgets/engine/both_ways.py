@@ -50,11 +50,20 @@ class _Ways:
 
     def __init__(self, module: nn.Conv2d) -> None:
         assert not isinstance(module.padding, str)
-        self._module, self._steps, self._margins = module, pair(module.stride), pair(module.padding)
+        # not the module itself, which holds this: a circle would keep both, and their filters, until they are collected
+        self._tensors, self._groups = module._parameters, module.groups
+        self._steps, self._margins = pair(module.stride), pair(module.padding)
         self._packed: Packed | None = None
         self._packed_back: Packed | None = None
         self._last: tuple[object, ...] = ()
         self._is_packed = self._is_better = False
+
+    @property
+    def weight(self) -> Tensor:
+        """The filters, as they lie now."""
+        weight = self._tensors["weight"]
+        assert weight is not None
+        return weight
 
     def __call__(self, input: Tensor) -> Tensor:
         """What the module computes."""
@@ -67,20 +76,20 @@ class _Ways:
         if not self._is_packed:
             return self._usual(x)
         if self._packed is None:
-            self._packed = Packed(self._module.weight, self._steps, self._margins, self._module.groups)
-        return self._packed(x, self._module.bias)
+            self._packed = Packed(self.weight, self._steps, self._margins, self._groups)
+        return self._packed(x, self._tensors["bias"])
 
     def back(self, gradient: Tensor, shape: torch.Size) -> Tensor:
         """The gradient at an input of that shape."""
         if self._packed_back is None and self._packed is not None:
             self._packed_back = self._turned()
         if self._packed_back is None:
-            return self._by_torch(gradient, shape, self._module.weight)
+            return self._by_torch(gradient, shape, self.weight)
         return self._packed_back(gradient)
 
     def _turned(self) -> Packed | None:
         """The filters with which the way back is a convolution, too."""
-        weight, groups = self._module.weight, self._module.groups
+        weight, groups = self.weight, self._groups
         margins = (weight.shape[2] - 1 - self._margins[0], weight.shape[3] - 1 - self._margins[1])
         if self._steps != (1, 1) or min(margins) < 0:
             return None
@@ -97,21 +106,20 @@ class _Ways:
         return self._is_better
 
     def _pays_to_pack(self, x: Tensor) -> bool:
-        weight = self._module.weight
+        weight = self.weight
         if not (can_pack() and torch.backends.mkldnn.enabled and (_is_last(x) or _is_last(weight))):
             return False
         return len(x) > 1 or x.numel() > SMALL_MAPS or weight.numel() >= SMALL_FILTERS
 
     def _usual(self, x: Tensor) -> Tensor:
-        module = self._module
-        return conv2d(x, module.weight, module.bias, self._steps, self._margins, groups=module.groups)
+        return conv2d(x, self.weight, self._tensors["bias"], self._steps, self._margins, groups=self._groups)
 
     def _by_torch(self, gradient: Tensor, shape: torch.Size, weight: Tensor) -> Tensor:
         layout = torch.channels_last if _is_last(gradient) or _is_last(weight) else torch.contiguous_format
         like = torch.empty(shape, dtype=gradient.dtype, memory_format=layout)  # only its shape and its layout matter
         steps, margins = self._steps, self._margins
         return torch.ops.aten.convolution_backward(
-            gradient, like, weight, None, steps, margins, (1, 1), False, (0, 0), self._module.groups, X_ALONE
+            gradient, like, weight, None, steps, margins, (1, 1), False, (0, 0), self._groups, X_ALONE
         )[0]
 
 
@@ -151,7 +159,7 @@ class _ToPicture(_Ways):
     def _laid_out(self) -> Tensor:
         """Filters (channels · s², filters, taps, taps) of that convolution."""
         if self._taps is None:
-            weight, (down, right) = self._module.weight, self._steps
+            weight, (down, right) = self.weight, self._steps
             count, channels, height, width = weight.shape
             rows, columns = -(-height // down), -(-width // right)
             whole = pad(weight, (0, columns * right - width, 0, rows * down - height))
@@ -170,7 +178,7 @@ class _OfFewFilters(_Ways):
         alive = _alive(gradient)
         if alive is None:
             return super().back(gradient, shape)
-        gradient, weight = gradient[:, alive], self._module.weight[alive]
+        gradient, weight = gradient[:, alive], self.weight[alive]
         if weight.shape[2:] == self._steps == (1, 1) and self._margins == (0, 0):
             return (gradient.permute(0, 2, 3, 1) @ weight.flatten(1)).permute(0, 3, 1, 2)
         return self._by_torch(gradient, shape, weight)

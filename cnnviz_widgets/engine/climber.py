@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,12 +45,9 @@ class Climber:
         for name in layers:
             if not table[name].shape:
                 raise LookupError(f"layer {name!r} of {engine.name} {table[name].note or 'gives no tensor'}")
-        self._engine, self._layers, self._classes = engine, tuple(dict.fromkeys(layers)), classes
-        self._calls = {name: table[name].calls for name in self._layers}
+        self._engine, self._layers = engine, tuple(dict.fromkeys(layers))
+        self._watch = _Watch({name: table[name].calls for name in self._layers}, classes)
         self._state: Hashable = None
-        self._seen: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._left = 0
         _keep_memory(engine.device)
 
     def gradients(
@@ -75,7 +73,8 @@ class Climber:
         """
         checkpoint()
         if self._state is None or self._state != self._engine.state:
-            self._twin, self._state = Lasting(self._watched, self._engine._layout), self._engine.state
+            twins = partial(_watched, self._engine, self._watch)
+            self._twin, self._state = Lasting(twins, self._engine._layout), self._engine.state
 
         def both_ways(net: nn.Module, x: Tensor) -> list[Tensor]:
             climbed = value(self._run(net, x if rule == "gradient" else x.clone()))
@@ -95,25 +94,40 @@ class Climber:
             return self._twin.run(make, both_ways)
 
     def _run(self, net: nn.Module, x: Tensor) -> Run:
-        self._seen, self._counts, self._left = {}, {}, len(self._layers)
         kept = Run(x.new_zeros((len(x), 0)))
+        self._watch.begin()
         with contextlib.suppress(_Enough):
-            kept.scores = self._engine._named(Run(scores_of(net(x.clone())))).scores  # some write over their input
-        kept.outputs, self._seen = self._seen, {}
+            kept.scores = self._engine._named(Run(scores_of(net(x)))).scores
+        kept.outputs = self._watch.end()
         missing = [name for name in self._layers if name not in kept.outputs]
         if missing:
             raise LookupError(f"layer {missing[0]!r} gave no tensor in this run; engine.layers lists those that do")
         return kept
 
-    def _watched(self) -> nn.Module:
-        twin = self._engine._twin()
-        quicken_both_ways(twin)
-        modules = dict(twin.named_modules())
-        for module, calls in calls_of(self._layers, modules).items():
-            modules[module].register_forward_hook(self._hook(module, calls))
-        return twin
 
-    def _hook(self, module: str, calls: Mapping[int, str]) -> Any:
+class _Watch:
+    """What layers put out in a pass. It knows no network, so one that nobody needs any more goes at once: it is as
+    large as the user's, and the collector of circles comes seldom."""
+
+    def __init__(self, calls: Mapping[str, int], to_the_end: bool) -> None:
+        """Of layers, each with how often its module is called; a pass goes on to its end, or ends with the last one."""
+        self._calls, self._to_the_end = calls, to_the_end
+        self.begin()
+
+    def begin(self) -> None:
+        """A pass begins."""
+        self._seen: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._left = len(self._calls)
+
+    def end(self) -> dict[str, Tensor]:
+        """The outputs, which are not held any longer."""
+        seen, self._seen = self._seen, {}
+        return seen
+
+    def hook(self, module: str, calls: Mapping[int, str]) -> Any:
+        """For a module, which is a layer for each of its calls, or one for all."""
+
         def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
             count = self._counts[module] = self._counts.get(module, 0) + 1
             tensor = first_tensor(output)
@@ -125,11 +139,25 @@ class Climber:
             kept = tensor.clone()  # what an in-place operation does to the tensor comes after
             self._seen.update(dict.fromkeys(names, kept))
             self._left -= sum(number > 0 or self._calls[calls[0]] == count for number in (0, count) if number in calls)
-            if not (self._left or self._classes):
+            if not (self._left or self._to_the_end):
                 raise _Enough
             return with_first(output, kept.clone())
 
         return hook
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._calls)
+
+
+def _watched(engine: Engine, watch: _Watch) -> nn.Module:
+    twin = engine._twin()
+    quicken_both_ways(twin)
+    modules = dict(twin.named_modules())
+    for module, calls in calls_of(watch.layers, modules).items():
+        modules[module].register_forward_hook(watch.hook(module, calls))
+    return twin
 
 
 def _keep_memory(device: torch.device) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -25,9 +25,9 @@ def quicken(twin: nn.Module) -> None:
         if "forward" in vars(module):  # somebody else has had such an idea
             continue
         if type(module) is nn.Conv2d and _is_pointwise(module) and torch.backends.mkldnn.is_available():
-            vars(module)["forward"] = partial(_pointwise, module)
+            vars(module)["forward"] = partial(_pointwise, module._parameters, module.groups)
         elif type(module) is nn.MaxPool2d and _is_plain(module):
-            vars(module)["forward"] = partial(_maxima, module)
+            vars(module)["forward"] = partial(_maxima, pair(module.kernel_size), pair(module.stride), module.ceil_mode)
 
 
 def _is_pointwise(module: nn.Conv2d) -> bool:
@@ -35,27 +35,30 @@ def _is_pointwise(module: nn.Conv2d) -> bool:
     return module.kernel_size == module.stride == (1, 1) and not any(module.padding)
 
 
-def _pointwise(module: nn.Conv2d, x: Tensor) -> Tensor:
-    weight, bias = module.weight, module.bias
+# None of these holds the module that holds it: such a circle would keep a whole network until it is collected.
+
+
+def _pointwise(parameters: Mapping[str, Tensor | None], groups: int, x: Tensor) -> Tensor:
+    weight, bias = parameters["weight"], parameters["bias"]
+    assert weight is not None
     tensors = (x, weight) if bias is None else (x, weight, bias)
     if x.ndim == 4 and torch.backends.mkldnn.enabled and all(is_usual(tensor) for tensor in tensors):
-        return torch.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), module.groups)
-    return conv2d(x, weight, bias, groups=module.groups)
+        return torch.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), groups)
+    return conv2d(x, weight, bias, groups=groups)
 
 
 def _is_plain(module: nn.MaxPool2d) -> bool:
     return pair(module.padding) == (0, 0) and pair(module.dilation) == (1, 1) and not module.return_indices
 
 
-def _maxima(module: nn.MaxPool2d, x: Tensor) -> Tensor:
-    kernel, stride = pair(module.kernel_size), pair(module.stride)
+def _maxima(kernel: tuple[int, int], stride: tuple[int, int], ceil_mode: bool, x: Tensor) -> Tensor:
     whole = x.ndim == 4 and all(
-        1 < k <= side and not (module.ceil_mode and (side - k) % s)
+        1 < k <= side and not (ceil_mode and (side - k) % s)
         for side, k, s in zip(x.shape[2:], kernel, stride, strict=True)
     )
     usual = is_usual(x) and x.is_contiguous(memory_format=torch.channels_last) and not x.requires_grad
     if not (whole and usual):
-        return max_pool2d(x, module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
+        return max_pool2d(x, kernel, stride, ceil_mode=ceil_mode)
     height, width = ((side - k) // s + 1 for side, k, s in zip(x.shape[2:], kernel, stride, strict=True))
     found = torch.empty(
         (*x.shape[:2], height, width), dtype=x.dtype, device=x.device, memory_format=torch.channels_last

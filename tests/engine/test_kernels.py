@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -133,3 +136,16 @@ def test_a_convolution_that_does_not_fit_its_input_says_so_as_torch_does() -> No
         _run(_quick(net), _maps(9, 11, channels=3))
     with pytest.raises(RuntimeError, match="too small"):
         _run(_quick(nn.MaxPool2d(12)), _maps(9, 11))
+
+
+def test_a_network_is_gone_at_once_and_not_when_circles_are_collected() -> None:
+    twin = shadow(nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(2)))
+    quicken(twin)
+    parts = [weakref.ref(part) for part in twin.modules()]
+    gc.collect()
+    gc.disable()
+    try:
+        del twin
+        assert [part() for part in parts] == [None, None, None]
+    finally:
+        gc.enable()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnviz_widgets import Engine, Unit
+from cnnviz_widgets import Engine, Unit, maximize
+from cnnviz_widgets.engine import climber
 from cnnviz_widgets.methods.synthesis.ascent import Ascent, alike
 from cnnviz_widgets.methods.synthesis.canvas import Colours, Parametrization, Pixels, Waves
 from cnnviz_widgets.methods.synthesis.goals import Goal, aim_of
@@ -259,6 +264,27 @@ def test_the_gradient_of_colours_is_that_of_finite_differences(size: tuple[int, 
         colours._apart = [(colour, factor, zero.double()) for colour, factor, zero in colours._apart]
         colours._given = torch.float64
         assert colours._apart and torch.autograd.gradcheck(colours.inputs, (levels,))
+
+
+def test_a_network_that_was_climbed_is_gone_at_once_and_not_when_circles_are_collected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twins: list[weakref.ref[nn.Module]] = []
+    own = climber._watched
+
+    def noted(*args: Any) -> nn.Module:
+        twin = own(*args)
+        twins.append(weakref.ref(twin))
+        return twin
+
+    monkeypatch.setattr(climber, "_watched", noted)
+    gc.collect()
+    gc.disable()
+    try:
+        maximize(Engine("squeezenet1_1"), {"tabby": 1, Unit("features.12", 3): 1}, steps=2)
+        assert [twin() for twin in twins] == [None]
+    finally:
+        gc.enable()
 
 
 def test_what_was_best_is_kept() -> None:
