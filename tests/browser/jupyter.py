@@ -17,9 +17,10 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -111,7 +112,14 @@ class JupyterServer:
         process.wait()
 
     def using(self, new_page: Callable[..., Page]) -> JupyterServer:
-        """Open pages with this from now on (the fixture's, so that their errors fail the right test)."""
+        """Open pages with this from now on (the fixture's, so that their errors fail the right test).
+
+        The kernels of earlier pages end, which nobody looks at any more: each holds up to a gigabyte. Nobody waits for
+        it, either.
+        """
+        with urllib.request.urlopen(f"{self.address}/api/sessions") as answer:
+            sessions = [f"{self.address}/api/sessions/{session['id']}" for session in json.load(answer)]
+        Thread(target=_delete, args=(sessions,), daemon=True).start()
         self._new_page = new_page
         return self
 
@@ -139,6 +147,12 @@ class JupyterServer:
                 return answer.status == 200
         except OSError:
             return False
+
+
+def _delete(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        with suppress(OSError):  # the server may have ended since
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE")).close()
 
 
 # The panel of the notebook that is open: the current widget of the shell, in both applications.
