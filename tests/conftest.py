@@ -36,6 +36,15 @@ def _environment_is_left_as_it_was() -> Iterator[None]:
     assert not names - {"PYTEST_CURRENT_TEST"}, "these variables were changed and not put back"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _networks_of_a_file_go_with_it(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a file's own `@cache` holds: all networks of all files together are several gigabytes."""
+    yield
+    for value in vars(request.module).values():
+        if getattr(value, "__module__", None) == request.module.__name__ and hasattr(value, "cache_clear"):
+            value.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Small pictures gain nothing from two threads, which on a busy machine wait for each other for seconds."""
