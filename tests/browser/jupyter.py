@@ -124,17 +124,21 @@ class JupyterServer:
         return self
 
     def open(self, notebook: Path | nbformat.NotebookNode, *, name: str = "", **page_options: Any) -> OpenNotebook:
-        """Open a copy of a notebook in a new page, and wait until the page is ready and the kernel idle."""
+        """Open a copy of a notebook in a new page, and wait until the page is ready and the kernel idle.
+
+        Each copy has a name of its own: two of one name would share a session, which may just be ending.
+        """
         assert self._new_page is not None, "take the fixture jupyter_lab or notebook7"
         if isinstance(notebook, Path):
             name, notebook = name or notebook.name, nbformat.read(notebook, as_version=4)
-        name = name or "test.ipynb"
+        key = uuid4().hex
+        path = self.files / f"{Path(name or 'test').stem}-{key}.ipynb"
         # Whatever kernel it was written with; without any, a dialog would ask.
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(notebook, self.files / name)
+        nbformat.write(notebook, path)
         page = self._new_page(**{"viewport": {"width": 1280, "height": 1000}, **page_options})
-        page.goto(f"{self.address}/{self.place.format(page=uuid4().hex)}/{name}")
-        opened = OpenNotebook(page)
+        page.goto(f"{self.address}/{self.place.format(page=key)}/{path.name}")
+        opened = OpenNotebook(page, path)
         opened.wait_ready()
         return opened
 
@@ -164,10 +168,12 @@ class OpenNotebook:
 
     Attributes:
         page: The page, for everything else that a test does.
+        path: The notebook's file.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, path: Path) -> None:
         self.page = page
+        self.path = path
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Until the application is restored, the notebook is there and its kernel is idle."""

@@ -175,13 +175,11 @@ def test_words_are_readable_in_both_themes(lab: OpenNotebook):
             assert contrast(element) >= 4.5, f"{selector} in {theme}"
 
 
-def test_an_exported_page_shows_the_last_view_without_a_kernel(
-    lab: OpenNotebook, jupyter_lab: JupyterServer, new_page: Callable[..., Page]
-):
+def test_an_exported_page_shows_the_last_view_without_a_kernel(lab: OpenNotebook, new_page: Callable[..., Page]):
     lab.python("browser.layer = 'features.3'; browser.channel = 7; browser.wait(60)")
     until_caption(lab, "features.3 · 128 maps")
     wait_until(lambda: "features.3 · channel 7" in card(lab), what="the card")
-    state = exported(lab, jupyter_lab)
+    state = exported(lab)
     by_trait = {trait: kept for kept in state.values() for trait in kept.state}
     tiles = Mounted(new_page(), by_trait["tile_size"], kernel=False)
     assert "features.3 · 128 maps of 55 × 55" in tiles.find(".cnnviz-caption").first.inner_text()
@@ -211,7 +209,7 @@ class Kept:
         return {name: value for name, value in self.state.items() if name != "layout"}
 
 
-def exported(lab: OpenNotebook, server: JupyterServer) -> dict[str, Kept]:
+def exported(lab: OpenNotebook) -> dict[str, Kept]:
     """The widgets with an ES module in the page that nbconvert makes of the saved notebook."""
     lab.page.evaluate(
         """async () => {
@@ -219,11 +217,10 @@ def exported(lab: OpenNotebook, server: JupyterServer) -> dict[str, Kept]:
           await window.jupyterapp.commands.execute('docmanager:save');
         }"""
     )
-    path = next(server.files.rglob("browser*.ipynb"))
-    wait_until(lambda: "application/vnd.jupyter.widget-state+json" in path.read_text(), what="the saved state")
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", str(path)]
+    wait_until(lambda: "application/vnd.jupyter.widget-state+json" in lab.path.read_text(), what="the saved state")
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", str(lab.path)]
     subprocess.run(command, check=True, capture_output=True)
-    page = path.with_suffix(".html").read_text("utf-8")
+    page = lab.path.with_suffix(".html").read_text("utf-8")
     found = re.search(r'<script type="application/vnd\.jupyter\.widget-state\+json">(.*?)</script>', page, re.S)
     assert found, "the page holds no state of widgets"
     state = json.loads(found[1])["state"]
