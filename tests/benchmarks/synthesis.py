@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--to", default=".", help="the folder for the contact sheets")
     parser.add_argument("--only", choices=["classes", "channels", "speed", "lucent"])
     options = parser.parse_args()
+    Path(options.to).mkdir(parents=True, exist_ok=True)  # now, not after ten minutes of work
     engine = engine_of(options.network, options.device)
     if options.only in (None, "classes"):
         _classes(engine, options)
