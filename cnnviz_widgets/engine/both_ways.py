@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 
-from cnnviz_widgets.engine.kernels import is_usual, pair
+from cnnviz_widgets.engine.kernels import is_convolution, is_usual, pair
 from cnnviz_widgets.engine.packed import Packed, can_pack
 
 COLOURS = 4  # an input of so many channels is a picture
@@ -33,7 +33,7 @@ def quicken_both_ways(twin: nn.Module) -> None:
     are zero and are not computed.
     """
     for module in twin.modules():
-        if type(module) is nn.Conv2d and "forward" not in vars(module) and _is_plain(module):
+        if is_convolution(module) and "forward" not in vars(module) and _is_plain(module):
             vars(module)["forward"] = _ways(module)
 
 

@@ -45,8 +45,7 @@ class Climber:
         for name in layers:
             if not table[name].shape:
                 raise LookupError(f"layer {name!r} of {engine.name} {table[name].note or 'gives no tensor'}")
-        self._engine, self._layers = engine, tuple(dict.fromkeys(layers))
-        self._watch = _Watch({name: table[name].calls for name in self._layers}, classes)
+        self._engine, self._watch = engine, _Watch({name: table[name].calls for name in layers}, classes)
         self._state: Hashable = None
         _keep_memory(engine.device)
 
@@ -99,7 +98,7 @@ class Climber:
         with contextlib.suppress(_Enough):
             kept.scores = self._engine._named(Run(scores_of(net(x)))).scores
         kept.outputs = self._watch.end()
-        missing = [name for name in self._layers if name not in kept.outputs]
+        missing = [name for name in self._watch.layers if name not in kept.outputs]
         if missing:
             raise LookupError(f"layer {missing[0]!r} gave no tensor in this run; engine.layers lists those that do")
         return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ def quicken(twin: nn.Module) -> None:
     for module in twin.modules():
         if "forward" in vars(module):  # somebody else has had such an idea
             continue
-        if type(module) is nn.Conv2d and _is_pointwise(module) and torch.backends.mkldnn.is_available():
+        if is_convolution(module) and _is_pointwise(module) and torch.backends.mkldnn.is_available():
             vars(module)["forward"] = partial(_pointwise, module._parameters, module.groups)
         elif type(module) is nn.MaxPool2d and _is_plain(module):
             vars(module)["forward"] = partial(_maxima, pair(module.kernel_size), pair(module.stride), module.ceil_mode)
@@ -83,6 +84,15 @@ def _largest(parts: Sequence[Tensor], into: Tensor) -> None:
     torch.maximum(parts[0], parts[1], out=into)
     for part in parts[2:]:
         torch.maximum(into, part, out=into)
+
+
+def is_convolution(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """True for a convolution whose filters are parameters of its own. Where a hook before each pass may change them, as
+    pruning and the older norms of torch do, they are not those that lie there before it.
+    """
+    if type(module) is not nn.Conv2d or module._forward_pre_hooks:
+        return False
+    return module._parameters.keys() >= {"weight", "bias"}
 
 
 def is_usual(tensor: Tensor) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 from torchvision import transforms
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
@@ -19,6 +19,24 @@ TRANSFORM = transforms.Compose(
         transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
     ]
 )
+
+
+def _by_the_input(layer: nn.Conv2d) -> None:
+    own = layer.weight.detach().clone()
+
+    def scale(module: nn.Module, args: tuple[Any, ...]) -> None:
+        module.weight = nn.Parameter(own * args[0].detach().mean(), requires_grad=False)
+
+    layer.register_forward_pre_hook(scale)
+
+
+# Hooks that make a convolution's filters anew before each pass.
+REMADE: dict[str, Callable[[nn.Conv2d], object]] = {
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    "old weight norm": nn.utils.weight_norm,
+    "old spectral norm": nn.utils.spectral_norm,
+    "by the input": _by_the_input,
+}
 
 
 class Do(nn.Module):

@@ -10,6 +10,7 @@ from cnnviz_widgets.engine import both_ways
 from cnnviz_widgets.engine.backward import RULES, Rule, backward
 from cnnviz_widgets.engine.both_ways import quicken_both_ways
 from cnnviz_widgets.engine.shadow import shadow
+from tests.engine.nets import REMADE
 
 FIRST = [
     nn.Conv2d(3, 24, 3, 2),
@@ -121,6 +122,23 @@ def test_a_convolution_of_ones_own_is_left_alone() -> None:
             return 2 * super().forward(input)
 
     assert "forward" not in vars(_quick(Doubled(3, 8, 3, 2)))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("sort", REMADE)
+@pytest.mark.parametrize("channels, stride", [(3, 2), (16, 1)], ids=["first", "packed"])
+def test_filters_that_are_made_anew_before_each_pass_are_those_of_this_pass(
+    channels: int, stride: int, sort: str
+) -> None:
+    module = nn.Conv2d(channels, 24, 3, stride)
+    REMADE[sort](module)
+    quick = _quick(module.eval().requires_grad_(False))
+    for shift in (0, 1):
+        x = (_input(module, (21, 21)).detach() + shift).requires_grad_()
+        wanted = module(x).detach()
+        _close(quick(x).detach(), wanted)
+        weights = torch.randn_like(wanted)
+        _close(_gradient(quick, x, weights), _gradient(module, x, weights))
 
 
 def test_a_rectifier_may_write_over_what_comes_out() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnnviz_widgets.engine import kernels
 from cnnviz_widgets.engine.kernels import quicken
 from cnnviz_widgets.engine.shadow import shadow
+from tests.engine.nets import REMADE
 
 POOLS = [
     nn.MaxPool2d(2),
@@ -68,6 +69,16 @@ def test_pointwise_convolutions_are_those_of_double_precision_within_rounding(gr
     twin = _quick(net)
     assert "forward" in vars(twin) and "forward" not in vars(net)
     torch.testing.assert_close(_run(twin, x).double(), _run(net.double(), x.double()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("sort", REMADE)
+def test_filters_that_are_made_anew_before_each_pass_are_those_of_this_pass(sort: str) -> None:
+    net = nn.Conv2d(20, 12, 1)
+    REMADE[sort](net)
+    twin = _quick(net.eval())
+    for x in (_maps(9, 11), 1 + _maps(9, 11)):
+        torch.testing.assert_close(_run(twin, x), _run(net, x), rtol=1e-5, atol=1e-5)
 
 
 def test_the_faster_ones_are_what_runs_also_for_weights_that_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
